@@ -1,0 +1,1 @@
+"""Haystack components, each usable alone. Nothing here imports another package of Lodestone."""

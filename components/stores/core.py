@@ -1,0 +1,267 @@
+"""What all store objects of a process that name one folder share: the database, the derived indexes, the lock."""
+
+import atexit
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from haystack import Document, logging
+
+from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.components.stores.database import Database
+from lodestone.components.stores.passage_table import PassageTable, to_vector
+from lodestone.components.stores.settings import StoreSettings
+from lodestone.components.stores.text_index import TextIndex
+from lodestone.components.stores.vector_index import VectorIndex
+from lodestone.components.stores.writer_lock import WriterLock
+
+logger = logging.getLogger(__name__)
+
+_cores: dict[Path, "StoreCore"] = {}
+_inherited: list["StoreCore"] = []  # of the parent process: SQLite forbids even to close them after a fork
+_cores_lock = threading.Lock()
+
+
+def core_of(folder: Path, settings: StoreSettings) -> "StoreCore":
+    """The one core of a folder in this process.
+
+    :param folder: Real path of the store's folder.
+    :param settings: What the store is created with, and must have been created with.
+    :raises ConfigurationError: If the folder is in use in this process with other settings.
+    """
+    with _cores_lock:
+        core = _cores.get(folder)
+        if core is None or (not core.is_open and core.settings != settings):
+            core = _cores[folder] = StoreCore(folder, settings)
+    for key in ("similarity", "language"):
+        used, wanted = getattr(core.settings, key), getattr(settings, key)
+        if used != wanted:
+            raise ConfigurationError(
+                f"{folder} is in use in this process with {key} {used!r}, not {wanted!r}: use one {key} for a folder"
+            )
+    return core
+
+
+@atexit.register
+def _close_all() -> None:
+    for core in list(_cores.values()):
+        try:
+            core.close()
+        except Exception as error:  # the process ends; everything that was acknowledged is in the database
+            logger.warning("{folder} was not closed well: {error}", folder=str(core.folder), error=str(error))
+
+
+def _forget_inherited() -> None:
+    global _cores_lock
+    _cores_lock = threading.Lock()
+    _inherited.extend(_cores.values())
+    _cores.clear()
+
+
+os.register_at_fork(after_in_child=_forget_inherited)
+
+
+class StoreCore:
+    """An opened folder. Threads take turns.
+
+    :param folder: Real path of the store's folder.
+    :param settings: What the store is created with, and must have been created with.
+    """
+
+    def __init__(self, folder: Path, settings: StoreSettings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._path = folder / "passages.sqlite"
+        self._lock = threading.RLock()
+        self._database: Database | None = None
+        self._inode: tuple[int, int] | None = None
+        self._writer_lock = WriterLock(folder)
+        self._vectors = VectorIndex(folder, settings.similarity == "cosine")
+        self._texts = TextIndex(folder, settings.language)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether files are open or the writer's lock is held."""
+        return self._database is not None or self._writer_lock.held
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Database | None]:
+        """One state of the database; None if the store does not exist yet."""
+        with self._lock:
+            database = self._open()
+            if database is None:
+                yield None
+                return
+            with database.snapshot():
+                yield database
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Database]:
+        """One transaction, acknowledged when the block has been left. The first one takes the writer's lock.
+
+        :raises LodestoneError: If another process is writing.
+        """
+        with self._lock:
+            self._forget_removed_folder()
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigurationError(f"{self.folder} cannot be made a store's folder: {error}") from error
+            self._writer_lock.acquire()
+            database = self._open(create=True)
+            if database is None:
+                raise LodestoneError(f"{self._path} cannot be opened")
+            with database.transaction():
+                before, changes = database.sequence, database.total_changes
+                yield database
+                if database.total_changes != changes:
+                    database.set_property("last_write", repr(time.time()))
+                text_changed = database.sequence != before
+            if text_changed:
+                self._update_texts(database)
+
+    def search_vectors(
+        self, query: list[float], filters: dict[str, Any] | None, top_k: int, with_embedding: bool
+    ) -> list[Document]:
+        """Nearest documents, best first."""
+        vector = to_vector(query, "query_embedding")
+        with self.reading() as database:
+            if database is None:
+                return []
+            dim = database.get_property("embedding_dim")
+            if dim is None:
+                return []
+            if vector.size != int(dim):
+                raise ConfigurationError(
+                    f"the query's embedding has {vector.size} dimensions, the store's have {dim}: use the embedding "
+                    "model that the store was indexed with"
+                )
+            table = PassageTable(database)
+            rows = table.matching(filters) if filters else None
+            self._vectors.catch_up(database)
+            return _scored(table, self._vectors.search(vector, top_k, rows), with_embedding)
+
+    def search_texts(
+        self, query: str, filters: dict[str, Any] | None, top_k: int, with_embedding: bool
+    ) -> list[Document]:
+        """Documents with the query's words, best first."""
+        with self.reading() as database:
+            if database is None:
+                return []
+            table = PassageTable(database)
+            rows = table.matching(filters) if filters else None
+            self._refresh_texts(database)
+            fetch = top_k
+            while True:
+                hits = self._texts.search(query, fetch, rows)
+                documents = _scored(table, hits, with_embedding)
+                # Another process may have committed passages, or not yet removed some, that this snapshot lacks.
+                if len(documents) >= top_k or len(hits) < fetch:
+                    return documents[:top_k]
+                fetch *= 2
+
+    def save(self) -> None:
+        """Bring the derived indexes on the disk up to date, if this process is the writer."""
+        with self._lock:
+            database = self._open()
+            if database is None or not self._writer_lock.held:
+                return
+            with database.snapshot():
+                self._update_texts(database)
+                self._vectors.save(database)
+            self._texts.save()
+
+    def close(self) -> None:
+        """Save, let other processes write, and close all files. The next use opens them again."""
+        with self._lock:
+            try:
+                self.save()
+            finally:
+                self._release()
+
+    def _release(self) -> None:
+        self._texts.close()
+        self._vectors = VectorIndex(self.folder, self.settings.similarity == "cosine")
+        if self._database is not None:
+            self._database.close()
+        self._database = self._inode = None
+        self._writer_lock.release()
+
+    def _open(self, create: bool = False) -> Database | None:
+        self._forget_removed_folder()
+        if self._database is not None:
+            return self._database
+        if not create and not self._path.is_file():
+            return None
+        try:
+            database = Database(self._path, self.settings.properties() if create else None)
+        except sqlite3.Error as error:
+            raise ConfigurationError(f"{self._path} cannot be opened: {error}") from error
+        try:
+            if not database.initialised:
+                database.close()
+                return None
+            self.settings.check(database)
+        except BaseException:
+            database.close()
+            raise
+        status = self._path.stat()
+        self._database, self._inode = database, (status.st_dev, status.st_ino)
+        return database
+
+    def _forget_removed_folder(self) -> None:
+        """Notice that the folder was deleted or replaced: what is open then is no longer what the path names."""
+        if self._database is None:
+            return
+        try:
+            status = self._path.stat()
+            if (status.st_dev, status.st_ino) == self._inode:
+                return
+        except FileNotFoundError:
+            pass
+        self._release()
+
+    def _update_texts(self, database: Database) -> None:
+        """Index new text. A failure loses nothing: the next search or opening takes it from the database."""
+        try:
+            with database.snapshot():
+                self._texts.catch_up(database)
+        except (OSError, ValueError) as error:
+            logger.warning(
+                "the text index of {folder} is behind and will be brought up to date later: {error}",
+                folder=str(self.folder),
+                error=str(error),
+            )
+            self._texts.close()
+
+    def _refresh_texts(self, database: Database) -> None:
+        """Bring the text index up to date before a search, unless a writer in another process does."""
+        problem = self._texts.problem(database)
+        if problem is None and not self._texts.is_behind(database):
+            return
+        held = self._writer_lock.held
+        if not self._writer_lock.try_acquire():
+            return
+        try:
+            if problem is not None:
+                self._texts.rebuild(problem)
+            self._update_texts(database)
+        finally:
+            if not held:
+                self._texts.save()
+                self._writer_lock.release()
+
+
+def _scored(table: PassageTable, hits: list[tuple[int, float]], with_embedding: bool) -> list[Document]:
+    documents = table.fetch([row for row, _ in hits], with_embedding)
+    scored = []
+    for row, score in hits:
+        if row in documents:
+            documents[row].score = score
+            scored.append(documents[row])
+    return scored

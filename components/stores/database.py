@@ -1,0 +1,226 @@
+"""The SQLite database of a store: the truth, from which everything else is derived."""
+
+import contextlib
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.components.stores.fields import meta_value
+from lodestone.components.stores.filters import CompiledFilter
+
+FORMAT_VERSION = 1
+APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
+_BUSY_SECONDS = 60.0
+
+# A passage's row number is drawn from the running sequence, as is a tombstone's: whatever remembers the last number
+# that it has seen finds all that came later. Vectors stand apart so that scanning metadata does not read them.
+_SCHEMA = f"""
+CREATE TABLE properties (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE passages (
+    row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, meta TEXT NOT NULL, score REAL, content TEXT, extra TEXT,
+    blob BLOB
+);
+CREATE INDEX passages_of_source ON passages ({meta_value("source")}, {meta_value("root")});
+CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY, row INTEGER NOT NULL);
+CREATE TABLE roots (name TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sources (
+    root TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    content_hash TEXT NOT NULL, pipeline TEXT NOT NULL, state TEXT NOT NULL, error TEXT, passages INTEGER NOT NULL, indexed_at REAL NOT NULL,
+    PRIMARY KEY (root, path)
+) WITHOUT ROWID;
+CREATE TABLE texts (
+    root TEXT NOT NULL, path TEXT NOT NULL, id TEXT NOT NULL, text BLOB NOT NULL, meta TEXT NOT NULL,
+    PRIMARY KEY (root, path, id)
+);
+CREATE INDEX texts_by_id ON texts (id);
+"""
+
+
+class Database:
+    """One connection to a store's database. Threads take turns: the owner of the object holds a lock around its use.
+
+    :param path: The file; it must exist unless `create` says otherwise.
+    :param create: Properties to store in a new database; None opens an existing one only.
+    :raises ConfigurationError: If the file is no database, of another program, or of a newer Lodestone.
+    """
+
+    def __init__(self, path: Path, create: dict[str, str] | None = None) -> None:
+        self.path = path
+        self._tests: CompiledFilter | None = None
+        self._error: Exception | None = None
+        mode = "rw" if create is None else "rwc"
+        self._connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            self._prepare(create)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise _explain(error, path) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, create: dict[str, str] | None) -> None:
+        self._connection.create_function("lodestone_test", 2, self._call_test)
+        application, version = self._scalar("PRAGMA application_id"), self._scalar("PRAGMA user_version")
+        empty = self._scalar("SELECT count(*) FROM sqlite_master") == 0
+        if application != APPLICATION_ID and not empty:
+            raise ConfigurationError(
+                f"{self.path} is the database of another program, not a Lodestone store: name another folder"
+            )
+        if version > FORMAT_VERSION:
+            raise ConfigurationError(
+                f"{self.path} has format {version}, this Lodestone reads up to format {FORMAT_VERSION}: "
+                "update lodestone, or index into another folder"
+            )
+        # FULL: a commit is on the disk when it returns, also if the power fails.
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA cache_size = -65536")
+        if empty and create is not None:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            with self.transaction():
+                self._create(create)
+
+    def _create(self, properties: dict[str, str]) -> None:
+        if self._scalar("SELECT count(*) FROM sqlite_master"):
+            return
+        for statement in _SCHEMA.split(";"):
+            if statement.strip():
+                self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        for key, value in {**properties, "store_id": uuid.uuid4().hex, "sequence": "0"}.items():
+            self.set_property(key, value)
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the tables exist: False for the moment in which another process creates them."""
+        return bool(self._scalar("PRAGMA application_id") == APPLICATION_ID)
+
+    @property
+    def total_changes(self) -> int:
+        """How many rows this connection has written so far."""
+        return self._connection.total_changes
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write: all of it is there afterwards, or, if an exception leaves the block, none of it."""
+        with self._begin("BEGIN IMMEDIATE"):
+            yield
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read one state of the database, whatever other processes write meanwhile."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with self._begin("BEGIN"):
+            yield
+
+    @contextlib.contextmanager
+    def _begin(self, statement: str) -> Iterator[None]:
+        try:
+            self._connection.execute(statement)
+        except sqlite3.Error as error:
+            raise _explain(error, self.path) from error
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # it has rolled back by itself, as on a full disk
+                    self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise _explain(error, self.path) from error
+            raise
+
+    def execute(
+        self, sql: str, parameters: Sequence[Any] = (), tests: CompiledFilter | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement.
+
+        :param sql: One statement.
+        :param parameters: Values of its `?`.
+        :param tests: The filter whose `lodestone_test` calls the statement contains.
+        :returns: All rows.
+        :raises FilterError: If the filter cannot be applied to a document.
+        """
+        self._tests, self._error = tests, None
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError:
+            if self._error is not None:
+                raise self._error from None
+            raise
+        finally:
+            self._tests, self._error = None, None
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once a row."""
+        self._connection.executemany(sql, rows)
+
+    def get_property(self, key: str, default: str | None = None) -> str | None:
+        """A property of the store, such as its similarity."""
+        rows = self.execute("SELECT value FROM properties WHERE key = ?", (key,))
+        return rows[0][0] if rows else default
+
+    def set_property(self, key: str, value: str) -> None:
+        """Store a property."""
+        self.execute("INSERT OR REPLACE INTO properties (key, value) VALUES (?, ?)", (key, value))
+
+    @property
+    def sequence(self) -> int:
+        """The last number of the running sequence."""
+        return int(self.get_property("sequence") or 0)
+
+    def advance(self, count: int) -> int:
+        """Take numbers from the sequence.
+
+        :param count: How many.
+        :returns: The first of them.
+        """
+        first = self.sequence + 1
+        self.set_property("sequence", str(first + count - 1))
+        return first
+
+    def _scalar(self, sql: str) -> Any:
+        return self._connection.execute(sql).fetchone()[0]
+
+    def _call_test(self, key: int, raw: Any) -> int:
+        try:
+            if self._tests is None:
+                raise LodestoneError("lodestone_test is for Lodestone's filters only")
+            return int(self._tests.tests[key](raw))
+        except Exception as error:
+            self._error = error
+            raise
+
+
+def _explain(error: sqlite3.Error, path: Path) -> LodestoneError:
+    """The error that a user can act upon."""
+    text = str(error)
+    if "not a database" in text or "malformed" in text or "corrupt" in text:
+        return ConfigurationError(
+            f"{path} is damaged or no SQLite database ({text}): restore it from a copy, or move the folder "
+            f"{path.parent} away and index again"
+        )
+    if "locked" in text:
+        return LodestoneError(f"{path} stayed locked for {_BUSY_SECONDS:.0f} s by another program: try again")
+    if "full" in text:
+        return LodestoneError(f"no space left on the disk for {path}: nothing of this batch was written")
+    return LodestoneError(f"{path}: {text}")

@@ -1,0 +1,205 @@
+"""Documents as rows of the passages table."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from haystack import Document
+from haystack.dataclasses import ByteStream, SparseEmbedding
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.components.stores.database import Database
+from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
+from lodestone.components.stores.filters import compile_filter
+
+_COLUMNS = "row, id, meta, score, content, extra, blob"
+_BATCH = 2000
+VECTOR_ITEM_BYTES = 4  # float32
+
+# id, meta, score, content, extra, blob, vector
+PassageRow = tuple[str, str, float | None, str | None, str | None, bytes | None, bytes | None]
+
+
+def to_row(document: Document) -> PassageRow:
+    """A document as the database holds it.
+
+    :param document: Its embedding is stored as float32.
+    :returns: id, meta, score, content, extra, blob, vector.
+    :raises ConfigurationError: If its metadata is no JSON, or its embedding no list of finite numbers.
+    """
+    if "\0" in document.id:
+        raise ConfigurationError(f"a document's id must not hold a NUL character, got {document.id!r}")
+    try:
+        meta = encode_meta(document.meta)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"document {document.id!r}: {error}") from error
+    extra: dict[str, Any] = {}
+    blob = document.blob
+    if blob is not None:
+        extra["blob"] = {"mime_type": blob.mime_type, "meta": encode_meta(blob.meta)}
+    if document.sparse_embedding is not None:
+        extra["sparse_embedding"] = document.sparse_embedding.to_dict()
+    return (
+        clean_text(document.id),
+        meta,
+        None if document.score is None else float(document.score),
+        None if document.content is None else clean_text(document.content),
+        json.dumps(extra) if extra else None,
+        None if blob is None else bytes(blob.data),
+        None if document.embedding is None else to_vector(document.embedding, f"document {document.id!r}").tobytes(),
+    )
+
+
+def to_vector(embedding: Sequence[float], of: str) -> "np.ndarray[Any, np.dtype[np.float32]]":
+    """An embedding as an array.
+
+    :param embedding: Finite numbers.
+    :param of: What it belongs to, for messages.
+    :returns: Shape (dim,), float32.
+    :raises ConfigurationError: If it is empty, not flat, or holds something else than finite numbers.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            vector = np.asarray(embedding, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{of}: the embedding must be a list of numbers, got {embedding!r:.80}") from None
+    if vector.ndim != 1 or vector.size == 0:
+        raise ConfigurationError(f"{of}: the embedding must be one non-empty list, got shape {vector.shape}")
+    if not np.isfinite(vector).all():
+        raise ConfigurationError(f"{of}: the embedding holds NaN or infinity (as float32)")
+    return vector
+
+
+def _to_document(row: Sequence[Any], vector: bytes | None) -> Document:
+    _, identifier, meta, score, content, extra_text, data = row
+    extra = json.loads(extra_text) if extra_text else {}
+    blob = sparse = None
+    if data is not None:
+        about = extra["blob"]
+        blob = ByteStream(data=data, meta=decode_meta(about["meta"]), mime_type=about["mime_type"])
+    if "sparse_embedding" in extra:
+        sparse = SparseEmbedding.from_dict(extra["sparse_embedding"])
+    return Document(
+        id=identifier,
+        content=content,
+        blob=blob,
+        meta=decode_meta(meta),
+        score=score,
+        embedding=None if vector is None else np.frombuffer(vector, dtype=np.float32).tolist(),
+        sparse_embedding=sparse,
+    )
+
+
+class PassageTable:
+    """Reads and writes documents inside the transaction that is open.
+
+    :param database: The store's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def count(self, filters: dict[str, Any] | None = None) -> int:
+        """How many documents match."""
+        compiled = compile_filter(filters)
+        sql = f"SELECT count(*) FROM passages WHERE {compiled.sql}"
+        return int(self._database.execute(sql, compiled.parameters, compiled)[0][0])
+
+    def matching(self, filters: dict[str, Any] | None) -> "np.ndarray[Any, np.dtype[np.int64]]":
+        """Row numbers of the documents that match.
+
+        :param filters: None or {} matches all.
+        :returns: Shape (n,), int64, ascending.
+        :raises FilterError: If the filter is malformed or cannot be applied to a document.
+        """
+        compiled = compile_filter(filters)
+        # "+row" keeps SQLite from walking the table in row order where an index on metadata would serve.
+        sql = f"SELECT row FROM passages WHERE {compiled.sql} ORDER BY +row"
+        rows = self._database.execute(sql, compiled.parameters, compiled)
+        return np.fromiter((row for (row,) in rows), dtype=np.int64, count=len(rows))
+
+    def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """Row numbers of those of the ids that exist."""
+        # SQLite's JSON ends a string at a NUL: no id has one, and a shorter one must not be found in its place.
+        listed = json.dumps([clean_text(identifier) for identifier in ids if "\0" not in identifier])
+        sql = "SELECT id, row FROM passages WHERE id IN (SELECT value FROM json_each(?))"
+        found: dict[str, int] = dict(self._database.execute(sql, (listed,)))  # type: ignore[arg-type]
+        return found
+
+    def stored(self, ids: Sequence[str]) -> dict[str, PassageRow]:
+        """Those of the ids that exist, as the database holds them."""
+        sql = (
+            "SELECT id, meta, score, content, extra, blob, vector FROM passages LEFT JOIN vectors USING (row) "
+            "WHERE id IN (SELECT value FROM json_each(?))"
+        )
+        return {row[0]: row for row in self._database.execute(sql, (json.dumps(list(ids)),))}  # type: ignore[misc]
+
+    def stored_rows(self, rows: Sequence[int]) -> list[PassageRow]:
+        """Documents by row number, in that order, as the database holds them."""
+        sql = (
+            "SELECT id, meta, score, content, extra, blob, vector FROM passages LEFT JOIN vectors USING (row) "
+            "WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
+        )
+        return self._database.execute(sql, (json.dumps(list(rows)),))  # type: ignore[return-value]
+
+    def fetch(self, rows: Sequence[int], with_embedding: bool) -> dict[int, Document]:
+        """Documents by row number; rows that do not exist are left out."""
+        listed = [(json.dumps(list(rows[start : start + _BATCH]))) for start in range(0, len(rows), _BATCH)]
+        vector, join = ("vector", "LEFT JOIN vectors USING (row)") if with_embedding else ("NULL", "")
+        sql = f"SELECT {_COLUMNS}, {vector} FROM passages {join} WHERE row IN (SELECT value FROM json_each(?))"
+        return {
+            row[0]: _to_document(row[:7], row[7]) for batch in listed for row in self._database.execute(sql, (batch,))
+        }
+
+    def after(self, sequence: int) -> Iterator[list[tuple[int, str, str | None]]]:
+        """Row number, metadata (JSON) and content of the passages written after a sequence number, in batches."""
+        sql = "SELECT row, meta, content FROM passages WHERE row > ? ORDER BY row LIMIT ?"
+        while batch := self._database.execute(sql, (sequence, _BATCH)):
+            yield batch  # type: ignore[misc]
+            sequence = batch[-1][0]
+
+    def vectors_after(self, sequence: int) -> Iterator[list[tuple[int, bytes]]]:
+        """Row number and vector of the passages written after a sequence number, in batches."""
+        sql = "SELECT row, vector FROM vectors WHERE row > ? ORDER BY row LIMIT ?"
+        while batch := self._database.execute(sql, (sequence, _BATCH)):
+            yield batch  # type: ignore[misc]
+            sequence = batch[-1][0]
+
+    def deleted_after(self, sequence: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
+        """Row numbers, not above the sequence number, of passages that were deleted after it."""
+        rows = self._database.execute(
+            "SELECT row FROM tombstones WHERE sequence > ? AND row <= ?", (sequence, sequence)
+        )
+        return np.fromiter((row for (row,) in rows), dtype=np.int64, count=len(rows))
+
+    def insert(self, rows: Sequence[PassageRow]) -> None:
+        """Add documents whose ids are new."""
+        if not rows:
+            return
+        first = self._database.advance(len(rows))
+        numbered = list(enumerate(rows, start=first))
+        self._database.execute_many(
+            f"INSERT INTO passages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", [(n, *row[:6]) for n, row in numbered]
+        )
+        self._database.execute_many(
+            "INSERT INTO vectors (row, vector) VALUES (?, ?)",
+            [(n, row[6]) for n, row in numbered if row[6] is not None],
+        )
+
+    def delete(self, rows: Sequence[int]) -> int:
+        """Delete documents, and leave tombstones from which the derived indexes learn of it.
+
+        :param rows: Row numbers that exist, each once.
+        :returns: How many.
+        """
+        if not rows:
+            return 0
+        first = self._database.advance(len(rows))
+        self._database.execute_many(
+            "INSERT INTO tombstones (sequence, row) VALUES (?, ?)",
+            [(sequence, row) for sequence, row in enumerate(map(int, rows), start=first)],
+        )
+        for table in ("passages", "vectors"):
+            self._database.execute_many(f"DELETE FROM {table} WHERE row = ?", [(int(row),) for row in rows])
+        return len(rows)

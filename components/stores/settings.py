@@ -1,0 +1,85 @@
+"""What makes one store differ from another, fixed when it is created."""
+
+from dataclasses import dataclass
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.components.stores.database import Database
+from lodestone.components.stores.text_index import LANGUAGES
+
+SIMILARITIES = ("cosine", "dot_product")
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Settings of a store.
+
+    :param similarity: "cosine" or "dot_product".
+    :param language: A language that tantivy can stem, or "none".
+    :param embedding_dim: Length of the vectors; None for that of the first one written.
+    :raises ConfigurationError: If a value is not among the valid ones.
+    """
+
+    similarity: str
+    language: str
+    embedding_dim: int | None
+
+    def __post_init__(self) -> None:
+        if self.similarity not in SIMILARITIES:
+            raise ConfigurationError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {self.similarity!r}")
+        if self.language not in LANGUAGES and self.language != "none":
+            valid = ", ".join([*LANGUAGES, "none"])
+            raise ConfigurationError(f"language must be one of {valid}, got {self.language!r}")
+        dim = self.embedding_dim
+        if dim is not None and (not isinstance(dim, int) or isinstance(dim, bool) or dim < 1):
+            raise ConfigurationError(f"embedding_dim must be at least 1, or None, got {dim!r}")
+
+    def properties(self) -> dict[str, str]:
+        """The settings as the database stores them."""
+        properties = {"similarity": self.similarity, "language": self.language}
+        if self.embedding_dim is not None:
+            properties["embedding_dim"] = str(self.embedding_dim)
+        return properties
+
+    def check(self, database: Database) -> None:
+        """Refuse a database that was made with other settings.
+
+        :param database: An open database with its tables.
+        :raises ConfigurationError: If a setting differs.
+        """
+        for key, wanted in self.properties().items():
+            stored = database.get_property(key)
+            if stored is not None and stored != wanted:
+                raise ConfigurationError(
+                    f"{database.path.parent} was created with {key} {stored!r}, not {wanted!r}: "
+                    f"open it with {key} {stored!r}, or index into another folder"
+                )
+
+    def check_dims(self, ids_by_dim: dict[int, str]) -> None:
+        """Refuse vectors of different lengths, or of another one than was asked for.
+
+        :param ids_by_dim: The lengths that are to be written, with the id of a document for each.
+        :raises ConfigurationError: If they do not agree.
+        """
+        expected = self.embedding_dim
+        for dim, identifier in ids_by_dim.items():
+            if expected is None:
+                expected = dim
+            if dim != expected:
+                raise ConfigurationError(
+                    f"document {identifier!r} has an embedding of {dim} dimensions, expected {expected}; "
+                    "nothing was written. Use one embedding model for a store"
+                )
+
+    def adopt_dim(self, database: Database, ids_by_dim: dict[int, str]) -> None:
+        """Make the length of the first vector the store's, and refuse any other.
+
+        :param database: Its transaction must be open.
+        :param ids_by_dim: The one length that is to be written, with a document's id, or nothing.
+        :raises ConfigurationError: If it is not the store's.
+        """
+        self.check(database)
+        stored = database.get_property("embedding_dim")
+        if stored is None and ids_by_dim:
+            database.set_property("embedding_dim", str(next(iter(ids_by_dim))))
+        elif stored is not None:
+            StoreSettings(self.similarity, self.language, int(stored)).check_dims(ids_by_dim)

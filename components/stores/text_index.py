@@ -1,0 +1,322 @@
+"""The tantivy index of a store: BM25 over the passages' headings and contents, derived from the database."""
+
+import contextlib
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from haystack import Document, logging
+
+from lodestone.components.errors import LodestoneError
+from lodestone.components.passages import searchable_text
+from lodestone.components.stores.database import Database
+from lodestone.components.stores.encoding import clean_text, decode_meta
+from lodestone.components.stores.files import checksum, read_json, write_json
+from lodestone.components.stores.passage_table import PassageTable
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+# Languages that tantivy has a stemmer for; those with False have no list of stop words there.
+LANGUAGES = {
+    "arabic": False,
+    "danish": True,
+    "dutch": True,
+    "english": True,
+    "finnish": True,
+    "french": True,
+    "german": True,
+    "greek": False,
+    "hungarian": True,
+    "italian": True,
+    "norwegian": True,
+    "portuguese": True,
+    "romanian": False,
+    "russian": True,
+    "spanish": True,
+    "swedish": True,
+    "tamil": False,
+    "turkish": False,
+}
+_TOKENIZER = "lodestone"
+_LONGEST_TERM = 80
+_MAX_TERMS = 4096  # different terms of one query
+_WRITER_BYTES = 64_000_000
+_MAX_LISTED_ROWS = 5000  # up to here a filter becomes part of the query, beyond it hits are filtered
+_MAX_FILTERED_HITS = 20_000
+_TIES = 16
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class TextIndex:
+    """Full-text search; row numbers of passages are the ids.
+
+    :param folder: The store's folder; the index is in `text/` there.
+    :param language: A key of `LANGUAGES`, or "none" for words as they are.
+    """
+
+    def __init__(self, folder: Path, language: str) -> None:
+        self._folder = folder / "text"
+        self._about = self._folder / "lodestone.json"
+        self._language = language
+        self._index: Any = None
+        self._writer: Any = None
+        self._schema: Any = None
+        self._analyzer: Any = None
+        self._replayed = False  # whether what an interrupted commit may have left was taken into account
+        self._loaded_version: tuple[int, int] | None = None
+        self._checksums: dict[str, list[int]] = {}
+
+    def is_behind(self, database: Database) -> bool:
+        """Whether the index on the disk lacks changes that the database's open snapshot has."""
+        about = read_json(self._about)
+        if about is None or not self._fits(about, database):
+            return database.sequence > 0 or about is not None
+        return bool(about["sequence"] < database.sequence)
+
+    def catch_up(self, database: Database) -> None:
+        """Index and commit what the database has and the index lacks. The writer's lock must be held.
+
+        :param database: The store's database; a snapshot or transaction of it must be open.
+        """
+        about = self._open_for_writing(database)
+        start, target = int(about["sequence"]), database.sequence
+        if start >= target:
+            return
+        import tantivy
+
+        table = PassageTable(database)
+        deleted = table.deleted_after(start)
+        if deleted.size:
+            self._delete(deleted.tolist())
+        for batch in table.after(start):
+            if not self._replayed:
+                self._delete([row for row, _, _ in batch])
+            for row, meta, content in batch:
+                document = tantivy.Document()
+                document.add_unsigned("row", row)
+                document.add_text("text", _text_of(meta, content))
+                self._writer.add_document(document)
+        self._writer.commit()
+        self._replayed = True
+        self._write_about(database, target)
+
+    def search(self, query: str, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
+        """Find passages by BM25.
+
+        :param query: Plain text; nothing in it is syntax.
+        :param top_k: How many at most.
+        :param rows: The only rows that may be found, shape (n,), ascending; None for all.
+        :returns: Row and score, larger is better, equal scores by row.
+        """
+        terms = self.analyse(query)
+        if not terms or not self._reload() or (rows is not None and rows.size == 0):
+            return []
+        searcher = self._index.searcher()
+        parsed = self._query(terms)
+        if rows is None:
+            return self._best(searcher, parsed, top_k, None)[0]
+        if rows.size > _MAX_LISTED_ROWS:
+            hits, complete = self._best(searcher, parsed, top_k, rows)
+            if complete:
+                return hits
+        return self._best(searcher, self._restricted(parsed, rows), top_k, None)[0]
+
+    def analyse(self, text: str) -> list[str]:
+        """The terms that a text is indexed and searched by, in order."""
+        if self._analyzer is None:
+            self._analyzer = _analyzer(self._language)
+        terms: list[str] = self._analyzer.analyze(clean_text(text))
+        return terms
+
+    def save(self) -> None:
+        """Let background merges finish, and note the checksums of the files."""
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        writer.wait_merging_threads()
+        about = read_json(self._about)
+        if about is not None:
+            about["files"] = self._files()
+            write_json(self._about, about)
+
+    def close(self) -> None:
+        """Let go of files and threads; what was not committed is indexed again from the database."""
+        self._writer = self._index = self._loaded_version = None
+        self._replayed = False
+
+    def rebuild(self, reason: str) -> None:
+        """Throw the index away; the next `catch_up` makes a new one. The writer's lock must be held.
+
+        :param reason: For the log.
+        """
+        logger.warning("{path} is rebuilt from the database: {reason}", path=str(self._folder), reason=reason)
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _open_for_writing(self, database: Database) -> dict[str, Any]:
+        about = read_json(self._about)
+        if self._writer is not None and about is not None:
+            return about
+        self.close()
+        problem = self._problem(about, database)
+        if problem is None and about is not None and about["sequence"] > database.sequence:
+            problem = "it is newer than the database"
+        if problem is None:
+            try:
+                self._open()
+                self._writer = self._index.writer(_WRITER_BYTES, 1)
+                return about if about is not None else {}
+            except (ValueError, OSError) as error:
+                problem = str(error)
+        if self._folder.exists() and problem != "":
+            self.rebuild(problem)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        self._open(create=True)
+        self._writer = self._index.writer(_WRITER_BYTES, 1)
+        self._replayed = True
+        self._write_about(database, 0)
+        fresh = read_json(self._about)
+        if fresh is None:
+            raise LodestoneError(f"{self._about} cannot be written")
+        return fresh
+
+    def problem(self, database: Database) -> str | None:
+        """What is wrong with the index on the disk, checked once an opening; None if nothing is, or there is none."""
+        if self._index is not None:
+            return None
+        problem = self._problem(read_json(self._about), database)
+        if not problem:
+            return None
+        # A writer in another process replaces the files while they are looked at: what is wrong twice is wrong.
+        return self._problem(read_json(self._about), database) or None
+
+    def _problem(self, about: dict[str, Any] | None, database: Database) -> str | None:
+        """What is wrong with the index on the disk; "" if there is none, None if it is right."""
+        if about is None:
+            return "lodestone.json is missing or damaged" if self._folder.exists() else ""
+        if not self._fits(about, database):
+            return "it belongs to another store, language or format"
+        for name, (size, crc) in about.get("files", {}).items():
+            with contextlib.suppress(FileNotFoundError):  # segments never change; one that is gone was merged
+                path = self._folder / name
+                if path.stat().st_size != size or checksum(path) != crc:
+                    return f"{name} is damaged"
+        return None
+
+    def _fits(self, about: dict[str, Any], database: Database) -> bool:
+        return (
+            about.get("format") == FORMAT
+            and about.get("store_id") == database.get_property("store_id")
+            and about.get("language") == self._language
+            and isinstance(about.get("sequence"), int)
+        )
+
+    def _open(self, create: bool = False) -> None:
+        import tantivy
+
+        builder = tantivy.SchemaBuilder()
+        builder.add_unsigned_field("row", indexed=True, fast=True)
+        # Positions are there for phrases.
+        builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
+        self._schema = builder.build()
+        self._index = tantivy.Index(self._schema, path=str(self._folder), reuse=not create)
+        self._index.register_tokenizer(_TOKENIZER, _analyzer(self._language))
+        self._index.config_reader("manual")
+        self._loaded_version = None
+
+    def _reload(self) -> bool:
+        """See what was committed last; False if there is no index yet."""
+        path = self._folder / "meta.json"
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return False
+        version = (status.st_ino, status.st_mtime_ns)
+        if self._index is None:
+            self._open()
+        if version != self._loaded_version:
+            self._index.reload()
+            self._loaded_version = version
+        return True
+
+    def _delete(self, rows: list[int]) -> None:
+        import tantivy
+
+        self._writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "row", rows))
+
+    def _query(self, terms: list[str]) -> Any:
+        import tantivy
+
+        clauses = []
+        for term, count in Counter(terms).most_common(_MAX_TERMS):
+            query = tantivy.Query.term_query(self._schema, "text", term, "freq")
+            clauses.append(
+                (tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1 else query)
+            )
+        return tantivy.Query.boolean_query(clauses)
+
+    def _restricted(self, query: Any, rows: Rows) -> Any:
+        import tantivy
+
+        allowed = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
+        must = tantivy.Occur.Must
+        return tantivy.Query.boolean_query([(must, query), (must, tantivy.Query.const_score_query(allowed, 0.0))])
+
+    def _best(self, searcher: Any, query: Any, top_k: int, rows: Rows | None) -> tuple[list[tuple[int, float]], bool]:
+        """The best hits among some rows, and whether these are all that were wanted."""
+        fetch = top_k + _TIES
+        while True:
+            found = searcher.search(query, limit=fetch, count=False).hits
+            numbers = searcher.fast_field_values("row", [address for _, address in found])
+            hits = [(int(row), float(score)) for row, (score, _) in zip(numbers, found, strict=True)]
+            last = hits[-1][1] if hits else 0.0
+            if rows is not None and hits:
+                allowed = np.isin(np.array([row for row, _ in hits], dtype=np.int64), rows, assume_unique=True)
+                hits = [hit for hit, keep in zip(hits, allowed.tolist(), strict=True) if keep]
+            hits.sort(key=lambda hit: (-hit[1], hit[0]))
+            if len(found) < fetch or (len(hits) >= top_k and hits[top_k - 1][1] > last):
+                return hits[:top_k], True
+            if rows is not None and fetch > _MAX_FILTERED_HITS:
+                return [], False
+            fetch *= 4
+
+    def _write_about(self, database: Database, sequence: int) -> None:
+        about = {
+            "format": FORMAT,
+            "store_id": database.get_property("store_id"),
+            "language": self._language,
+            "sequence": sequence,
+        }
+        write_json(self._about, about)
+
+    def _files(self) -> dict[str, list[int]]:
+        files = {}
+        for path in sorted(self._folder.iterdir()):
+            if path.suffix and not path.name.startswith(".") and path.suffix != ".json":
+                known = self._checksums.get(path.name)
+                size = path.stat().st_size
+                files[path.name] = known if known is not None and known[0] == size else [size, checksum(path)]
+        self._checksums = files
+        return files
+
+
+def _text_of(meta: str, content: str | None) -> str:
+    headings = decode_meta(meta).get("headings") if '"headings"' in meta else None
+    return clean_text(searchable_text(Document(id="-", content=content, meta={"headings": headings})))
+
+
+def _analyzer(language: str) -> Any:
+    import tantivy
+
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = builder.filter(tantivy.Filter.remove_long(_LONGEST_TERM)).filter(tantivy.Filter.lowercase())
+    if language != "none":
+        if LANGUAGES[language]:
+            builder = builder.filter(tantivy.Filter.stopword(language))
+        builder = builder.filter(tantivy.Filter.stemmer(language))
+    return builder.filter(tantivy.Filter.ascii_fold()).build()

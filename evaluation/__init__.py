@@ -1,0 +1,1 @@
+"""How good answers are: SQuAD's metrics, and the fit of calibrations."""

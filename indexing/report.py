@@ -1,0 +1,65 @@
+"""What an indexing job did, file by file."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """A file that was not indexed.
+
+    :param path: Its path as the user would type it.
+    :param reason: Why, in words for the user.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass
+class Report:
+    """Counts of one job, and every file that it could not index.
+
+    :param files: Files found under the roots.
+    :param indexed: Files that are new or changed and were indexed.
+    :param unchanged: Files that the index already held as they are.
+    :param passages: Passages written.
+    :param deleted: Files that are gone and whose passages were deleted.
+    :param failed: Files that should have been indexed and could not be.
+    :param skipped: Files that nothing in the pipeline can read, or that are not followed.
+    :param warnings: What else the user should know.
+    :param seconds: Wall-clock time.
+    :param stopped: Whether the job was interrupted.
+    """
+
+    files: int = 0
+    indexed: int = 0
+    unchanged: int = 0
+    passages: int = 0
+    deleted: int = 0
+    failed: list[FileOutcome] = field(default_factory=list)
+    skipped: list[FileOutcome] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: bool = False
+    incomplete: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was done."""
+        return not (self.failed or self.stopped or self.incomplete)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return {
+            "files": self.files,
+            "indexed": self.indexed,
+            "unchanged": self.unchanged,
+            "passages": self.passages,
+            "deleted": self.deleted,
+            "failed": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.failed],
+            "skipped": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.skipped],
+            "warnings": self.warnings,
+            "seconds": round(self.seconds, 3),
+            "complete": self.complete,
+        }

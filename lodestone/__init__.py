@@ -1,0 +1,67 @@
+"""Lodestone answers questions from documents with exact, located, calibrated quotes."""
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lodestone.components.embedders import PassageEmbedder, TextEmbedder
+    from lodestone.components.readers import ExtractiveReader
+    from lodestone.components.retrievers import FaissBM25Retriever, FaissEmbeddingRetriever, FaissHybridRetriever
+    from lodestone.components.splitters import PassageSplitter
+    from lodestone.components.stores import FaissDocumentStore
+
+_MODULES = {
+    "ExtractiveReader": "lodestone.components.readers",
+    "FaissBM25Retriever": "lodestone.components.retrievers",
+    "FaissDocumentStore": "lodestone.components.stores",
+    "FaissEmbeddingRetriever": "lodestone.components.retrievers",
+    "FaissHybridRetriever": "lodestone.components.retrievers",
+    "PassageEmbedder": "lodestone.components.embedders",
+    "PassageSplitter": "lodestone.components.splitters",
+    "TextEmbedder": "lodestone.components.embedders",
+}
+
+__all__ = [
+    "ExtractiveReader",
+    "FaissBM25Retriever",
+    "FaissDocumentStore",
+    "FaissEmbeddingRetriever",
+    "FaissHybridRetriever",
+    "PassageEmbedder",
+    "PassageSplitter",
+    "TextEmbedder",
+]
+
+
+def _silence_telemetry() -> None:
+    """Keep the libraries that report usage home from doing so, unless `LODESTONE_TELEMETRY=1` allows it.
+
+    Haystack reads its variable when it is first imported; OpenVINO and NNCF report whenever `openvino_telemetry` can
+    be imported, and have no switch of their own.
+    """
+    if os.environ.get("LODESTONE_TELEMETRY", "0") == "1":
+        return
+    os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if "openvino_telemetry" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+
+_silence_telemetry()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import lodestone` and `lodestone --help` stay fast."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'lodestone' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

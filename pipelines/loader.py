@@ -1,0 +1,95 @@
+"""From a definition to a pipeline that can run."""
+
+import os
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.pipelines.definition import Definition, read_definition
+from lodestone.pipelines.problem import did_you_mean
+
+if TYPE_CHECKING:
+    from haystack import Pipeline
+
+
+def load_pipeline(
+    name_or_path: str | os.PathLike[str],
+    *,
+    index: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> "Pipeline":
+    """
+    Load a pipeline from its definition.
+
+    Classes of `lodestone` and of Haystack's default trusted modules may be used, and no others. Secrets are read
+    from environment variables when the pipeline warms up, as Haystack does it.
+
+    :param name_or_path: Path of a YAML file, or a shipped definition's name such as `query_faiss`.
+    :param index: Folder that every FaissDocumentStore of the pipeline uses instead of its `path`; None leaves it.
+    :param overrides: Init parameters by class name, set in every component and document store of that class, such as
+        `{"ExtractiveReader": {"model": "deepset/tinyroberta-squad2"}}`.
+    :returns: The pipeline, connected and not warmed up.
+    :raises ConfigurationError: If the file cannot be read, or anything in it is wrong: one line a problem, with file,
+        line and what would be right. If no component is of a class named in `overrides`.
+    """
+    from lodestone.pipelines.validation import examine
+
+    definition = configured(read_definition(name_or_path), index=index, overrides=overrides)
+    examination = examine(definition)
+    if examination.pipeline is None:
+        raise ConfigurationError("\n".join(map(str, examination.problems)))
+    return examination.pipeline
+
+
+def configured(
+    definition: Definition,
+    *,
+    index: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Definition:
+    """
+    Set init parameters in a definition.
+
+    :param definition: The definition; it is left as it is.
+    :param index: As in `load_pipeline`.
+    :param overrides: As in `load_pipeline`.
+    :returns: The definition with the parameters set.
+    :raises ConfigurationError: If nothing in the definition is of a class named in `overrides`.
+    """
+    data = deepcopy(definition.data)
+    specs = list(_typed_mappings(data.get("components"))) if isinstance(data, dict) else []
+    if index is not None:
+        for spec in specs:
+            if spec["type"].startswith("lodestone.") and spec["type"].endswith(".FaissDocumentStore"):
+                _set(spec, {"path": os.fspath(index)})
+    for class_name, parameters in (overrides or {}).items():
+        matching = [spec for spec in specs if spec["type"].rpartition(".")[2] == class_name]
+        if not matching:
+            known = sorted({spec["type"].rpartition(".")[2] for spec in specs})
+            raise ConfigurationError(
+                f"{definition.file} has no {class_name} to set {', '.join(parameters)} of; it has "
+                f"{', '.join(known) or 'no components'}.{did_you_mean(class_name, known)}"
+            )
+        for spec in matching:
+            _set(spec, parameters)
+    return replace(definition, data=data)
+
+
+def _typed_mappings(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if isinstance(value.get("type"), str) and "." in value["type"]:
+            yield value
+        for item in value.values():
+            yield from _typed_mappings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _typed_mappings(item)
+
+
+def _set(spec: dict[str, Any], parameters: Mapping[str, Any]) -> None:
+    if spec.get("init_parameters") is None:
+        spec["init_parameters"] = {}
+    if isinstance(spec["init_parameters"], dict):
+        spec["init_parameters"].update(deepcopy(dict(parameters)))

@@ -1,0 +1,97 @@
+"""An indexing pipeline cut in two: files to passages, file by file, and embedding, in batches over many files."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from haystack import Pipeline
+from haystack.components.writers import DocumentWriter
+from haystack.dataclasses import ByteStream, Document
+
+from lodestone.components.errors import ConfigurationError
+
+# What says where and how fast a pipeline runs, not what comes out of it.
+_NOT_IN_FINGERPRINT = {"document_store", "device", "token", "batch_size", "progress_bar"}
+
+
+@dataclass
+class IndexingStages:
+    """The parts of an indexing pipeline.
+
+    :param convert: The pipeline without embedder and writer.
+    :param entries: Names of its components that take `sources`.
+    :param exit: Component and output of `convert` that give the passages.
+    :param embedder: The component that embeds them, or None if the pipeline has none before its writer.
+    :param document_store: Where the writer writes.
+    :param fingerprint: Hash of all parameters that decide what comes out.
+    """
+
+    convert: Pipeline
+    entries: list[str]
+    exit: tuple[str, str]
+    embedder: Any
+    document_store: Any
+    fingerprint: str
+
+    def run_converters(self, stream: ByteStream) -> tuple[list[Document], list[Document], bool]:
+        """Convert and split one file.
+
+        :param stream: Its bytes, metadata and type.
+        :returns: Its passages; its documents, where the splitter gives them as `sources`; and whether a component
+            took the file at all.
+        """
+        outputs = self.convert.run({name: {"sources": [stream]} for name in self.entries})
+        name, socket = self.exit
+        passages = outputs.get(name, {}).get(socket, [])
+        documents = [document for output in outputs.values() for document in output.get("sources", ())]
+        refused = any(output.get("unclassified") for output in outputs.values())
+        return passages, documents, not refused
+
+
+def cut_at_embedder(pipeline: Pipeline) -> IndexingStages:
+    """Cut an indexing pipeline into its stages; the pipeline itself becomes the first.
+
+    :param pipeline: A pipeline that takes `sources` and ends in one `DocumentWriter`.
+    :returns: Its stages.
+    :raises ConfigurationError: If it has another shape.
+    """
+    fingerprint = _fingerprint(pipeline)
+    writers = [name for name in pipeline.graph.nodes if isinstance(pipeline.get_component(name), DocumentWriter)]
+    if len(writers) != 1:
+        raise ConfigurationError(f"an indexing pipeline ends in one DocumentWriter, this one has {len(writers)}")
+    writer = writers[0]
+    document_store = pipeline.get_component(writer).document_store
+    sender, socket = _sender(pipeline, writer)
+    embedder = None
+    pipeline.remove_component(writer)
+    if type(pipeline.get_component(sender)).__name__.endswith("Embedder"):
+        name, (sender, socket) = sender, _sender(pipeline, sender)
+        embedder = pipeline.remove_component(name)
+    entries = [name for name, sockets in pipeline.inputs().items() if "sources" in sockets]
+    if not entries:
+        raise ConfigurationError("an indexing pipeline needs a component with a free input `sources`, this has none")
+    return IndexingStages(pipeline, entries, (sender, socket), embedder, document_store, fingerprint)
+
+
+def _sender(pipeline: Pipeline, receiver: str) -> tuple[str, str]:
+    edges = [
+        (sender, data["from_socket"].name)
+        for sender, _, data in pipeline.graph.in_edges(receiver, data=True)
+        if data["to_socket"].name == "documents"
+    ]
+    if len(edges) != 1:
+        raise ConfigurationError(f"one component must send `documents` to {receiver!r}, {len(edges)} do")
+    return edges[0]
+
+
+def _fingerprint(pipeline: Pipeline) -> str:
+    data = pipeline.to_dict()
+    described = {"components": _described(data["components"]), "connections": data["connections"]}
+    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _described(entry) for key, entry in value.items() if key not in _NOT_IN_FINGERPRINT}
+    return [_described(entry) for entry in value] if isinstance(value, list | tuple) else value
