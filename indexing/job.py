@@ -90,9 +90,7 @@ class IndexingJob:
         self._report.seconds = time.monotonic() - started
         return self._report
 
-    def _index(
-        self, scans: list[tuple[Scope, Scan]], known: dict[tuple[str, str], SourceRecord], verify: bool
-    ) -> None:
+    def _index(self, scans: list[tuple[Scope, Scan]], known: dict[tuple[str, str], SourceRecord], verify: bool) -> None:
         sources = [source for _, found in scans for source in found.files]
         self._report.files = len(sources)
         for scope, found in scans:
@@ -210,6 +208,4 @@ class IndexingJob:
 
 
 def _same_content(before: SourceRecord, now: SourceRecord) -> bool:
-    return (
-        before.state == "indexed" and before.content_hash == now.content_hash and before.pipeline == now.pipeline
-    )
+    return before.state == "indexed" and before.content_hash == now.content_hash and before.pipeline == now.pipeline

@@ -26,7 +26,8 @@ def trusted_modules() -> tuple[str, ...]:
     List the packages whose classes a definition may name.
 
     The environment has no say in it: neither `HAYSTACK_DESERIALIZATION_ALLOWLIST` nor
-    `HAYSTACK_UNSAFE_DESERIALIZATION` adds to it.
+    `HAYSTACK_UNSAFE_DESERIALIZATION` adds to it. Only text deep in a component's own settings, which Haystack alone
+    can tell to be a type or a callable (`output_type` of a route), is left to Haystack and so to its switches.
 
     :returns: `lodestone`, then Haystack's own default allow-list.
     """

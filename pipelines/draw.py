@@ -1,6 +1,6 @@
 """Drawing a pipeline as text: for a terminal, and as Mermaid. Nothing leaves the machine."""
 
-from lodestone.pipelines.flow import Drawable, Flow, flow_of
+from lodestone.pipelines.flow import Drawable, Flow, flow_of, shorten
 from lodestone.pipelines.svg import draw_svg
 
 __all__ = ["draw_mermaid", "draw_svg", "draw_text"]
@@ -90,18 +90,14 @@ def _box(flow: Flow, name: str, width: int) -> str:
         rows += [("out", socket, "→ result") for socket in flow.results.get(name, [])]
     inner = width - 4
     column = min(max((len(socket) for _, socket, _ in rows), default=0), inner // 2)
-    title = _cut(f" {name} · {class_name} ", width - 4)
+    title = shorten(f" {name} · {class_name} ", width - 4)
     lines = [f"┌─{title}{'─' * (width - 3 - len(title))}┐"]
     lines += [
-        f"│ {_cut(f'{way:<3} {_cut(socket, column):<{column}} {end}', inner):<{inner}} │" for way, socket, end in rows
+        f"│ {shorten(f'{way:<3} {shorten(socket, column):<{column}} {end}', inner):<{inner}} │"
+        for way, socket, end in rows
     ]
     return "\n".join([*lines, f"└{'─' * (width - 2)}┘"])
 
 
 def _dot(socket: str) -> str:
     return f".{socket}" if socket else ""
-
-
-def _cut(text: str, width: int) -> str:
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return text if len(text) <= width else f"{text[: width - 1]}…"

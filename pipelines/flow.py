@@ -62,6 +62,21 @@ def flow_of(source: Drawable) -> Flow:
     return flow
 
 
+def shorten(text: str, width: int) -> str:
+    """
+    Cut a name in its middle: names of one kind, such as MIME types, differ at their ends.
+
+    :param text: The name.
+    :param width: The most characters of the result, at least 3.
+    :returns: The name on one line, without characters that a terminal or XML could not show.
+    """
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 3
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
 def _of_pipeline(pipeline: "Pipeline") -> Flow:
     nodes = pipeline.graph.nodes
     classes = {name: type(nodes[name]["instance"]).__name__ for name in nodes}

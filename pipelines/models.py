@@ -5,7 +5,8 @@ from typing import Any
 
 from lodestone.components.errors import ConfigurationError
 
-_SETTING = "embedding_model"
+EMBEDDING_MODEL = "embedding_model"
+"""The setting of a store that names the model."""
 
 
 def check_embedding_model(store: Any, embedder: Any) -> None:
@@ -17,7 +18,7 @@ def check_embedding_model(store: Any, embedder: Any) -> None:
     """
     if not hasattr(store, "get_setting") or not hasattr(embedder, "fingerprint") or not store.exists():
         return
-    recorded = store.get_setting(_SETTING)
+    recorded = store.get_setting(EMBEDDING_MODEL)
     if recorded is None:
         return
     made_with = json.loads(recorded)
@@ -35,5 +36,9 @@ def remember_embedding_model(store: Any, embedder: Any) -> None:
     :param store: The document store.
     :param embedder: The pipeline's embedder; None, or one without a `fingerprint`, is not recorded.
     """
-    if hasattr(store, "set_setting") and hasattr(embedder, "fingerprint") and store.get_setting(_SETTING) is None:
-        store.set_setting(_SETTING, json.dumps({"model": embedder.model, "fingerprint": embedder.fingerprint}))
+    if (
+        hasattr(store, "set_setting")
+        and hasattr(embedder, "fingerprint")
+        and store.get_setting(EMBEDDING_MODEL) is None
+    ):
+        store.set_setting(EMBEDDING_MODEL, json.dumps({"model": embedder.model, "fingerprint": embedder.fingerprint}))

@@ -1,7 +1,6 @@
 """Checking `type` and `init_parameters` of a component, and of everything that stands in them."""
 
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -106,7 +105,7 @@ class ParameterChecker:
                 trusted = ", ".join(classes.trusted_modules())
                 message = f"{label} names '{name}', whose module is not trusted; trusted modules: {trusted}"
                 self._definition_problem(path, message, value=True)
-        names = bool(re.search(rf"\w+\[[^\]]*{re.escape(parameter.name)}", classes.own_from_dict_source(cls)))
+        names = _restored_by_member_name(annotation, classes.own_from_dict_source(cls))
         if not fits(annotation, value) and not self._converted(cls, parameter.name, annotation, value):
             message = f"{label} must be {expected(annotation, names)}, got {given(annotation, value)}."
             self._definition_problem(path, message + advice(annotation, value, names), value=True)
@@ -176,6 +175,12 @@ def _typed_mappings(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[A
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _typed_mappings(item, (*path, index))
+
+
+def _restored_by_member_name(annotation: Any, from_dict: str) -> bool:
+    """Whether `from_dict` looks an enumeration up by its members' names (`Policy[...]`), not by their values."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return any(isinstance(member, type) and f"{member.__name__}[" in from_dict for member in members)
 
 
 def _mentions(source: str, name: object) -> bool:

@@ -61,17 +61,26 @@ def cut_at_embedder(pipeline: Pipeline) -> IndexingStages:
     if len(writers) != 1:
         raise ConfigurationError(f"an indexing pipeline ends in one DocumentWriter, this one has {len(writers)}")
     writer = writers[0]
-    document_store = pipeline.get_component(writer).document_store
+    document_store = getattr(pipeline.get_component(writer), "document_store")  # noqa: B009
     sender, socket = _sender(pipeline, writer)
     embedder = None
     pipeline.remove_component(writer)
     if type(pipeline.get_component(sender)).__name__.endswith("Embedder"):
         name, (sender, socket) = sender, _sender(pipeline, sender)
         embedder = pipeline.remove_component(name)
-    entries = [name for name, sockets in pipeline.inputs().items() if "sources" in sockets]
+    entries = [name for name in pipeline.graph.nodes if is_free(pipeline, name, "sources")]
     if not entries:
         raise ConfigurationError("an indexing pipeline needs a component with a free input `sources`, this has none")
     return IndexingStages(pipeline, entries, (sender, socket), embedder, document_store, fingerprint)
+
+
+def is_free(pipeline: Pipeline, name: str, socket: str) -> bool:
+    """Whether a component has an input that nothing is connected to.
+
+    `Pipeline.inputs` also lists connected inputs that could take another sender, which a list can.
+    """
+    sockets = pipeline.graph.nodes[name]["input_sockets"]
+    return socket in sockets and not sockets[socket].senders
 
 
 def _sender(pipeline: Pipeline, receiver: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from lodestone.pipelines.flow import Drawable, Flow, flow_of
+from lodestone.pipelines.flow import Drawable, Flow, flow_of, shorten
 
 # All lengths are in pixels.
 _NAME_SIZE, _SMALL_SIZE = 14, 11
@@ -90,7 +90,7 @@ def _make_lines(flow: Flow, nodes: dict[tuple[str, str], _Node]) -> list[_Line]:
     for (sender, receiver), labels in carried.items():
         top, bottom = nodes["box", sender], nodes["box", receiver]
         back = bottom.layer <= top.layer
-        lines.append(_Line([bottom, top] if back else [top, bottom], [label for label in labels if label], back))
+        lines.append(_Line([bottom, top] if back else [top, bottom], list(filter(None, labels)), back))
     for (kind, name), node in nodes.items():
         if kind == "input":
             lines.append(_Line([node, nodes["box", name]]))
@@ -102,7 +102,7 @@ def _make_lines(flow: Flow, nodes: dict[tuple[str, str], _Node]) -> list[_Line]:
 def _make_room_for_labels(lines: list[_Line]) -> None:
     for line in lines:
         node = _label_end(line, lines)
-        node.space = max([node.space, *(len(label) * _SMALL_WIDTH for label in line.labels)])
+        node.space = max([node.space, *(len(_short(label)) * _SMALL_WIDTH for label in line.labels)])
 
 
 def _label_end(line: _Line, lines: list[_Line]) -> _Node:
@@ -163,17 +163,26 @@ def _place(layers: list[list[_Node]], lines: list[_Line]) -> None:
         for layer in layers[::-1] if sweep % 2 == 0 else layers:
             wishes = [_mean([other.x for other in near.get(id(node), [])], node.x) for node in layer]
             _spread(layer, wishes)
-    left = min((node.x - node.space / 2 for layer in layers for node in layer), default=0.0)
+    everything = [node for layer in layers for node in layer]
+    left = min((node.x - node.space / 2 for node in everything), default=0.0)
+    for node in everything:
+        node.x += _MARGIN - left
     y = float(_MARGIN)
-    for index, layer in enumerate(layers):
+    for layer in layers:
         height = max(node.height for node in layer)
         for node in layer:
-            node.x += _MARGIN - left
             node.y = y + height / 2
-        labels = [len(line.labels) for line in lines if any(node in layer for node in line.nodes[:-1])]
-        y += height + max(_MINIMUM_LAYER_GAP, _MINIMUM_LAYER_GAP + _LINE * max(labels, default=0)) * (
-            index + 1 < len(layers)
-        )
+        y += height + _gap_below(layer, lines)
+
+
+def _gap_below(layer: list[_Node], lines: list[_Line]) -> float:
+    """Room for the labels, and more where arrows go far to the side, so that they do not run flat."""
+    leaving = [
+        (line, pair) for line in lines for pair in pairwise(line.nodes) if any(pair[0] is node for node in layer)
+    ]
+    labels = max((len(line.labels) for line, _ in leaving), default=0)
+    sideways = max((abs(upper.x - lower.x) for _, (upper, lower) in leaving), default=0.0)
+    return _MINIMUM_LAYER_GAP + _LINE * labels + min(sideways / 12, 80)
 
 
 def _spread(layer: list[_Node], wishes: list[float]) -> None:
@@ -249,7 +258,7 @@ def _labels(line: _Line, lines: list[_Line]) -> str:
     below = node is line.nodes[0]
     y = node.y + node.height / 2 + 22 if below else node.y - node.height / 2 - 16 - _LINE * (len(line.labels) - 1)
     return "".join(
-        f'<text class="label" x="{node.x:.1f}" y="{y + _LINE * index:.1f}">{_text(label)}</text>'
+        f'<text class="label" x="{node.x:.1f}" y="{y + _LINE * index:.1f}">{_label(label)}</text>'
         for index, label in enumerate(line.labels)
     )
 
@@ -267,6 +276,18 @@ def _shape(node: _Node) -> str:
         f'{shape}<text class="name" x="{node.x:.1f}" y="{node.y - 3:.1f}">{_text(node.title)}</text>'
         f'<text class="class" x="{node.x:.1f}" y="{node.y + 14:.1f}">{_text(node.subtitle)}</text>'
     )
+
+
+def _short(label: str) -> str:
+    output, arrow, input_ = label.partition(" → ")
+    return f"{shorten(output, 26)}{arrow}{shorten(input_, 26)}"
+
+
+def _label(label: str) -> str:
+    """Show a label at most so wide that a fan fits a page; the whole one appears under the mouse."""
+    short = _short(label)
+    title = f"<title>{_text(label)}</title>" if short != label else ""
+    return title + _text(short)
 
 
 def _text(text: str) -> str:

@@ -1,5 +1,6 @@
 """Checking a whole definition, so that every mistake is reported at once, at its line, with what would be right."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,10 @@ def _build_problem(definition: Definition, path: KeyPath, cls: type, spec: dict[
     """Point at the parameter that the error speaks of, if there is exactly one, else at the component."""
     reason = _reason(error)
     given = spec.get("init_parameters", {})
-    named = [key for key in given if str(key) in reason.replace("'", " ").replace("`", " ").replace(",", " ").split()]
+    words = set(re.findall(r"\w+", reason))
+    named = [key for key in given if key in words] or [
+        key for key, value in given.items() if isinstance(value, str) and f"'{value}'" in reason
+    ]
     if len(named) == 1:
         path = (*path, "init_parameters", named[0])
     return definition.problem(path, f"{cls.__name__} cannot be built: {reason}")

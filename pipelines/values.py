@@ -84,7 +84,10 @@ def expected(annotation: Any, names: bool = False) -> str:
         return _WORDS[annotation]
     if isinstance(annotation, type) and issubclass(annotation, PurePath):
         return "a path"
-    return f"a {annotation.__name__} (a mapping with its type)" if isinstance(annotation, type) else "any value"
+    if not isinstance(annotation, type):
+        return "any value"
+    article = "an" if annotation.__name__[0] in "AEIOU" else "a"
+    return f"{article} {annotation.__name__} (a mapping with its type)"
 
 
 def given(annotation: Any, value: Any) -> str:

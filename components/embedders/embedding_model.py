@@ -1,15 +1,14 @@
 """A sentence-transformers model in memory, shared by all components of a process that use it."""
 
-import contextlib
 import hashlib
 import json
-import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lodestone.components.engines import checked_device, quiet_transformers
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models.resolve import resolve_model
 
@@ -41,33 +40,6 @@ def shared_model(name: str, device: str | None, precision: str) -> "EmbeddingMod
         if key not in _models:
             _models[key] = EmbeddingModel(folder, device, precision)
         return _models[key]
-
-
-def checked_device(device: str | None) -> str:
-    """The device that a name means.
-
-    :param device: As for `shared_model`.
-    :returns: A device of torch that exists on this machine.
-    :raises ConfigurationError: There is no such device here.
-    """
-    import torch
-
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    valid = "'cpu', 'cuda', 'cuda:0' or None for the best one"
-    try:
-        parsed = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ConfigurationError(f"device must be {valid}, got {device!r}") from error
-    if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
-        raise ConfigurationError(
-            f"device {device!r} does not exist: torch sees {torch.cuda.device_count()} GPUs here; use 'cpu' or None"
-        )
-    if parsed.type == "mps" and not torch.backends.mps.is_available():
-        raise ConfigurationError(f"device {device!r} does not exist here; use 'cpu' or None")
-    if parsed.type not in {"cpu", "cuda", "mps", "xpu"}:
-        raise ConfigurationError(f"device must be {valid}, got {device!r}")
-    return str(device)
 
 
 def checked_precision(precision: str) -> str:
@@ -135,22 +107,6 @@ def _canonical(path: Path) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers from drawing progress bars and reports while a model is loaded, and put it back after."""
-    from transformers.utils import logging as transformers_logging
-
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(logging.ERROR)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
 class EmbeddingModel:
     """A loaded model. Its vectors are what the model's own modules make, normalised only where they say so."""
 
@@ -168,7 +124,7 @@ class EmbeddingModel:
         self.device = device
         self._lock = threading.Lock()
         try:
-            with _quiet_transformers():
+            with quiet_transformers():
                 self._model = SentenceTransformer(
                     str(folder), device=device, local_files_only=True, model_kwargs={"dtype": precision}
                 )

@@ -6,40 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from lodestone.components.engines.device import checked_device
 from lodestone.components.engines.engine import FloatArray, IntArray
+from lodestone.components.engines.quiet import quiet_transformers
 from lodestone.components.errors import ConfigurationError
 
 # Families whose position ids start behind the padding id, so that many positions less than the table has are usable.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl"}
 
 
-def choose_device(device: str | None) -> str:
-    """The torch device to run on.
-
-    :param device: A torch device name such as "cpu" or "cuda:1", or None for the first GPU where there is one and
-        the CPU elsewhere.
-    :returns: The device's name.
-    :raises ConfigurationError: If torch does not know the name, or the device is not in this machine.
-    """
-    import torch
-
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigurationError(
-            f"device {device!r} cannot be used here ({reason}); use 'cpu', 'cuda' or leave it out"
-        ) from error
-    return device
-
-
 class TorchEngine:
     """An extractive reader's forward pass in torch.
 
     :param folder: The model folder: config.json and weights.
-    :param device: See `choose_device`.
+    :param device: See `checked_device`.
     :param model_kwargs: Passed on to `AutoModelForQuestionAnswering.from_pretrained`. Without a `dtype` among them,
         weights are computed with in float32 on a CPU and in their own type on a GPU.
     :raises ConfigurationError: If the folder holds no model that can answer questions by spans.
@@ -48,25 +28,20 @@ class TorchEngine:
     def __init__(self, folder: Path, device: str | None = None, model_kwargs: dict[str, Any] | None = None) -> None:
         import torch
         from transformers import AutoModelForQuestionAnswering
-        from transformers.utils import logging
 
         kwargs = dict(model_kwargs) if model_kwargs is not None else {}
         placed = "device_map" in kwargs
-        self.device = choose_device(device)
+        self.device = checked_device(device)
         if "dtype" not in kwargs and "torch_dtype" not in kwargs:
             kwargs["dtype"] = torch.float32 if self.device.startswith("cpu") else "auto"
-        progress_bar = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
         try:
-            model, report = AutoModelForQuestionAnswering.from_pretrained(
-                str(folder), local_files_only=True, output_loading_info=True, **kwargs
-            )
+            with quiet_transformers():
+                model, report = AutoModelForQuestionAnswering.from_pretrained(
+                    str(folder), local_files_only=True, output_loading_info=True, **kwargs
+                )
         except (ValueError, OSError, KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigurationError(f"{folder} cannot be loaded as an extractive reader: {reason}") from error
-        finally:
-            if progress_bar:
-                logging.enable_progress_bar()
         missing = sorted(name for name in report["missing_keys"] if "qa_outputs" in name)
         if missing:
             raise ConfigurationError(

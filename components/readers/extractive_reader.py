@@ -43,7 +43,8 @@ class ExtractiveReader:
     from lodestone import ExtractiveReader
 
     reader = ExtractiveReader()
-    result = reader.run("Who built the lighthouse?", [Document(content="The lighthouse was built by Ida Holm in 1911.")])
+    passage = Document(content="The lighthouse was built by Ida Holm in 1911.")
+    result = reader.run("Who built the lighthouse?", [passage])
     print(result["answers"][0].data)  # Ida Holm
     ```
     """

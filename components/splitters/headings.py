@@ -24,6 +24,7 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys((".txt", ".text", ".log", ".pdf"), "text"),
 }
 _LONGEST_TITLE = 160
+_LONGEST_LINE = 1000
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
 _HTML = re.compile(r"\s{0,3}<h([1-6])(?:\s[^>]*)?>(.*?)</h\1>\s*", re.IGNORECASE)
 _UNDERLINES: dict[Kind, str] = {
@@ -35,7 +36,7 @@ _UNDERLINES: dict[Kind, str] = {
 _NO_TITLE = re.compile(r"\s*(?:[-*+•>|]\s|\||[=\-~^\"'`*+#:._]{3,}\s*$|\d+[.)]\s*$)")
 _NUMBERED = re.compile(r" {0,3}((?:\d{1,2}|[A-Z](?=\.\d))(?:\.\d{1,3}){0,5})\.?[ \t\xa0]{1,4}(\S.*)")
 _NAMED = re.compile(
-    r"\s*(?:Appendix|Annex|Chapter|Part|Section|APPENDIX|CHAPTER)[ \xa0](?:[A-Z]|\d{1,2}|[IVX]{1,5})\b[.:)]?(.*)"
+    r"\s*(?:Appendix|Annex|Chapter|Part|Section|APPENDIX|CHAPTER)[ \xa0]([A-Z]|\d{1,2}|[IVX]{1,5})\b[.:)]?(?:.*)"
 )
 _LEADERS = re.compile(r"\.{4,}|(?:\. ){3,}|\s{2,}\d+\s*$|\t\d+\s*$")
 
@@ -112,6 +113,7 @@ class _Finder:
         self._last_number: tuple[int, ...] = ()
         self._underlines = _UNDERLINES[kind]
         self._nested_numbers = False
+        self._indent: int | None = None  # of numbered headings of the first level
         # A table of contents has the words of headings that come later.
         self._last_place = {_words(line): number for number, line in enumerate(lines)}
 
@@ -137,7 +139,7 @@ class _Finder:
     def _at(self, number: int) -> tuple[Heading | None, int]:
         """The heading that begins at a line, if one does, and how many lines were dealt with."""
         line = self._lines[number]
-        if number in self._skipped or line.blank:
+        if number in self._skipped or line.blank or len(line.text) > _LONGEST_LINE:
             return None, 1
         stripped = line.text.lstrip()
         if stripped[0] == "#" and self._kind != "rst" and (heading := self._atx(number)):
@@ -225,17 +227,22 @@ class _Finder:
             return None
         match = _NAMED.fullmatch(text)
         if match is not None:
-            return (
-                None
-                if text[-1] in ",;" or len(text) > 80
-                else _heading(line, 1, line.start, line.start + len(text), line.end)
-            )
+            if text[-1] in ",;" or len(text) > 120:
+                return None
+            if match.group(1).isdigit():
+                self._last_number = max(self._last_number, (int(match.group(1)),))
+            return _heading(line, 1, line.start, line.start + len(text), line.end)
         match = _NUMBERED.fullmatch(text)
         if match is None:
             return None
         parts = tuple(int(part) if part.isdigit() else 100 + ord(part) for part in match.group(1).split("."))
         if not self._is_numbered_title(match.group(2), len(parts)) or not self._follows(parts):
             return None
+        indent = match.start(1)
+        if len(parts) == 1:
+            if self._indent not in (None, indent):
+                return None
+            self._indent = indent
         self._last_number = parts
         self._nested_numbers |= len(parts) > 1
         return _heading(line, len(parts), line.start + match.start(1), line.start + len(text), line.end)

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.passage_table import PassageTable, to_vector
 from lodestone.components.stores.settings import StoreSettings
-from lodestone.components.stores.text_index import TextIndex
+from lodestone.components.stores.text_index import Rows, TextIndex
 from lodestone.components.stores.vector_index import VectorIndex
 from lodestone.components.stores.writer_lock import WriterLock
 
@@ -38,6 +39,10 @@ def core_of(folder: Path, settings: StoreSettings) -> "StoreCore":
         core = _cores.get(folder)
         if core is None or (not core.is_open and core.settings != settings):
             core = _cores[folder] = StoreCore(folder, settings)
+    if settings.embedding_dim is not None and settings.embedding_dim != core.settings.embedding_dim:
+        with core.reading() as database:
+            if database is not None:
+                settings.check(database)
     for key in ("similarity", "language"):
         used, wanted = getattr(core.settings, key), getattr(settings, key)
         if used != wanted:
@@ -112,10 +117,7 @@ class StoreCore:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise ConfigurationError(f"{self.folder} cannot be made a store's folder: {error}") from error
-            self._writer_lock.acquire()
-            database = self._open(create=True)
-            if database is None:
-                raise LodestoneError(f"{self._path} cannot be opened")
+            database = self._open_for_writing()
             with database.transaction():
                 before, changes = database.sequence, database.total_changes
                 yield database
@@ -158,7 +160,7 @@ class StoreCore:
             self._refresh_texts(database)
             fetch = top_k
             while True:
-                hits = self._texts.search(query, fetch, rows)
+                hits = self._search_texts(database, query, fetch, rows)
                 documents = _scored(table, hits, with_embedding)
                 # Another process may have committed passages, or not yet removed some, that this snapshot lacks.
                 if len(documents) >= top_k or len(hits) < fetch:
@@ -166,15 +168,21 @@ class StoreCore:
                 fetch *= 2
 
     def save(self) -> None:
-        """Bring the derived indexes on the disk up to date, if this process is the writer."""
+        """Bring the derived indexes on the disk up to date, unless another process is the writer."""
         with self._lock:
-            database = self._open()
-            if database is None or not self._writer_lock.held:
+            self._forget_removed_folder()
+            database, held = self._database, self._writer_lock.held
+            # A reader that had to index vectors, because a writer was killed, spares the next one the work.
+            if database is None or not (held or (self._vectors.is_unsaved and self._writer_lock.try_acquire())):
                 return
-            with database.snapshot():
-                self._update_texts(database)
-                self._vectors.save(database)
-            self._texts.save()
+            try:
+                with database.snapshot():
+                    self._update_texts(database)
+                    self._vectors.save(database)
+                self._texts.save()
+            finally:
+                if not held:
+                    self._writer_lock.release()
 
     def close(self) -> None:
         """Save, let other processes write, and close all files. The next use opens them again."""
@@ -191,6 +199,19 @@ class StoreCore:
             self._database.close()
         self._database = self._inode = None
         self._writer_lock.release()
+
+    def _open_for_writing(self) -> Database:
+        held = self._writer_lock.held
+        self._writer_lock.acquire()
+        try:
+            database = self._open(create=True)
+            if database is None:
+                raise LodestoneError(f"{self._path} cannot be opened")
+        except BaseException:
+            if not held:
+                self._writer_lock.release()
+            raise
+        return database
 
     def _open(self, create: bool = False) -> Database | None:
         self._forget_removed_folder()
@@ -239,6 +260,21 @@ class StoreCore:
             )
             self._texts.close()
 
+    def _search_texts(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
+        try:
+            return self._texts.search(query, top_k, rows)
+        except (OSError, ValueError) as error:
+            logger.warning("the text index of {folder} is opened again: {error}", folder=self.folder, error=str(error))
+        self._texts.close()
+        self._refresh_texts(database)
+        try:
+            return self._texts.search(query, top_k, rows)
+        except (OSError, ValueError) as error:
+            raise LodestoneError(
+                f"{self.folder / 'text'} cannot be searched ({error}): close the process that writes to the store, and "
+                "search again to have the text index rebuilt"
+            ) from error
+
     def _refresh_texts(self, database: Database) -> None:
         """Bring the text index up to date before a search, unless a writer in another process does."""
         problem = self._texts.problem(database)
@@ -262,6 +298,5 @@ def _scored(table: PassageTable, hits: list[tuple[int, float]], with_embedding: 
     scored = []
     for row, score in hits:
         if row in documents:
-            documents[row].score = score
-            scored.append(documents[row])
+            scored.append(replace(documents[row], score=score))
     return scored

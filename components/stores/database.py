@@ -30,7 +30,8 @@ CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY, row INTEGER NOT NULL);
 CREATE TABLE roots (name TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sources (
     root TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    content_hash TEXT NOT NULL, pipeline TEXT NOT NULL, state TEXT NOT NULL, error TEXT, passages INTEGER NOT NULL, indexed_at REAL NOT NULL,
+    content_hash TEXT NOT NULL, pipeline TEXT NOT NULL, state TEXT NOT NULL, error TEXT, passages INTEGER NOT NULL,
+    indexed_at REAL NOT NULL,
     PRIMARY KEY (root, path)
 ) WITHOUT ROWID;
 CREATE TABLE texts (
@@ -163,16 +164,19 @@ class Database:
         self._tests, self._error = tests, None
         try:
             return self._connection.execute(sql, parameters).fetchall()
-        except sqlite3.OperationalError:
+        except sqlite3.Error as error:
             if self._error is not None:
                 raise self._error from None
-            raise
+            raise _explain(error, self.path) from error
         finally:
             self._tests, self._error = None, None
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement once a row."""
-        self._connection.executemany(sql, rows)
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise _explain(error, self.path) from error
 
     def get_property(self, key: str, default: str | None = None) -> str | None:
         """A property of the store, such as its similarity."""

@@ -96,7 +96,10 @@ class FaissDocumentStore:
         return (self._folder / "passages.sqlite").is_file()
 
     def save(self) -> None:
-        """Write the derived indexes to the disk. Only opening becomes faster by it: nothing can be lost without it."""
+        """Write the derived indexes to the disk, unless another process is writing.
+
+        Only opening becomes faster by it: nothing can be lost without it.
+        """
         self._core.save()
 
     def close(self) -> None:
@@ -331,7 +334,7 @@ class FaissDocumentStore:
     def roots(self) -> dict[str, str]:
         """Names of the folders that were indexed, with their absolute paths."""
         with self._core.reading() as database:
-            return {} if database is None else dict(database.execute("SELECT name, path FROM roots ORDER BY name"))  # type: ignore[arg-type]
+            return {} if database is None else dict(database.execute("SELECT name, path FROM roots ORDER BY name"))
 
     def set_root(self, name: str, absolute_path: str) -> None:
         """Remember where a root is.

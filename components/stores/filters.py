@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import dateutil.parser
+import dateutil.parser  # type: ignore[import-untyped]
 from haystack.errors import FilterError
 from haystack.utils.filters import COMPARISON_OPERATORS, LOGICAL_OPERATORS
 
@@ -278,7 +278,8 @@ def _parse_date(value: str) -> datetime:
         return datetime.fromisoformat(value)
     except ValueError:
         try:
-            return dateutil.parser.parse(value)
+            parsed: datetime = dateutil.parser.parse(value)
+            return parsed
         except (ValueError, OverflowError, TypeError) as error:
             raise FilterError(
                 f"Can't compare strings using operators {', '.join(ORDERING)}: {value!r} is no ISO formatted date."

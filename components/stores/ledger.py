@@ -92,7 +92,7 @@ class Ledger:
 
     def _passages_of(self, root: str, path: str) -> Iterator[tuple[str, int]]:
         sql = f"SELECT id, row FROM passages WHERE {meta_value('source')} = ? AND {meta_value('root')} = ?"
-        yield from self._database.execute(sql, (path, root))  # type: ignore[misc]
+        yield from self._database.execute(sql, (path, root))
 
     def _write_texts(self, record: SourceRecord, texts: Sequence[SourceText]) -> None:
         self._database.execute("DELETE FROM texts WHERE root = ? AND path = ?", (record.root, record.path))

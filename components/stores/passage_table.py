@@ -124,7 +124,7 @@ class PassageTable:
         # SQLite's JSON ends a string at a NUL: no id has one, and a shorter one must not be found in its place.
         listed = json.dumps([clean_text(identifier) for identifier in ids if "\0" not in identifier])
         sql = "SELECT id, row FROM passages WHERE id IN (SELECT value FROM json_each(?))"
-        found: dict[str, int] = dict(self._database.execute(sql, (listed,)))  # type: ignore[arg-type]
+        found: dict[str, int] = dict(self._database.execute(sql, (listed,)))
         return found
 
     def stored(self, ids: Sequence[str]) -> dict[str, PassageRow]:
@@ -133,7 +133,7 @@ class PassageTable:
             "SELECT id, meta, score, content, extra, blob, vector FROM passages LEFT JOIN vectors USING (row) "
             "WHERE id IN (SELECT value FROM json_each(?))"
         )
-        return {row[0]: row for row in self._database.execute(sql, (json.dumps(list(ids)),))}  # type: ignore[misc]
+        return {row[0]: row for row in self._database.execute(sql, (json.dumps(list(ids)),))}
 
     def stored_rows(self, rows: Sequence[int]) -> list[PassageRow]:
         """Documents by row number, in that order, as the database holds them."""
@@ -141,7 +141,7 @@ class PassageTable:
             "SELECT id, meta, score, content, extra, blob, vector FROM passages LEFT JOIN vectors USING (row) "
             "WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
         )
-        return self._database.execute(sql, (json.dumps(list(rows)),))  # type: ignore[return-value]
+        return self._database.execute(sql, (json.dumps(list(rows)),))
 
     def fetch(self, rows: Sequence[int], with_embedding: bool) -> dict[int, Document]:
         """Documents by row number; rows that do not exist are left out."""
@@ -156,20 +156,24 @@ class PassageTable:
         """Row number, metadata (JSON) and content of the passages written after a sequence number, in batches."""
         sql = "SELECT row, meta, content FROM passages WHERE row > ? ORDER BY row LIMIT ?"
         while batch := self._database.execute(sql, (sequence, _BATCH)):
-            yield batch  # type: ignore[misc]
+            yield batch
             sequence = batch[-1][0]
 
     def vectors_after(self, sequence: int) -> Iterator[list[tuple[int, bytes]]]:
         """Row number and vector of the passages written after a sequence number, in batches."""
         sql = "SELECT row, vector FROM vectors WHERE row > ? ORDER BY row LIMIT ?"
         while batch := self._database.execute(sql, (sequence, _BATCH)):
-            yield batch  # type: ignore[misc]
+            yield batch
             sequence = batch[-1][0]
 
-    def deleted_after(self, sequence: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
-        """Row numbers, not above the sequence number, of passages that were deleted after it."""
+    def deleted_after(self, sequence: int, last_row: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
+        """Row numbers of passages that were deleted after a sequence number.
+
+        :param sequence: The sequence number.
+        :param last_row: Only rows up to this one.
+        """
         rows = self._database.execute(
-            "SELECT row FROM tombstones WHERE sequence > ? AND row <= ?", (sequence, sequence)
+            "SELECT row FROM tombstones WHERE sequence > ? AND row <= ?", (sequence, last_row)
         )
         return np.fromiter((row for (row,) in rows), dtype=np.int64, count=len(rows))
 

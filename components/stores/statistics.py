@@ -28,7 +28,7 @@ def collect(database: Database | None, folder: Path, settings: StoreSettings) ->
     if database is not None:
         passages = database.execute("SELECT count(*) FROM passages")[0][0]
         vectors = database.execute("SELECT count(*) FROM vectors")[0][0]
-        sources = dict(database.execute("SELECT state, count(*) FROM sources GROUP BY state ORDER BY state"))  # type: ignore[arg-type]
+        sources = dict(database.execute("SELECT state, count(*) FROM sources GROUP BY state ORDER BY state"))
         written, stored_dim = database.get_property("last_write"), database.get_property("embedding_dim")
         last_write = None if written is None else float(written)
         dim = dim if stored_dim is None else int(stored_dim)

@@ -42,7 +42,7 @@ LANGUAGES = {
 }
 _TOKENIZER = "lodestone"
 _LONGEST_TERM = 80
-_MAX_TERMS = 4096  # different terms of one query
+_MAX_TERMS = 20_000  # different terms of one query
 _WRITER_BYTES = 64_000_000
 _MAX_LISTED_ROWS = 5000  # up to here a filter becomes part of the query, beyond it hits are filtered
 _MAX_FILTERED_HITS = 20_000
@@ -89,7 +89,8 @@ class TextIndex:
         import tantivy
 
         table = PassageTable(database)
-        deleted = table.deleted_after(start)
+        # An interrupted commit may have left rows beyond `start`: what was deleted since is to go from these too.
+        deleted = table.deleted_after(start, target if not self._replayed else start)
         if deleted.size:
             self._delete(deleted.tolist())
         for batch in table.after(start):
@@ -189,11 +190,18 @@ class TextIndex:
         """What is wrong with the index on the disk, checked once an opening; None if nothing is, or there is none."""
         if self._index is not None:
             return None
-        problem = self._problem(read_json(self._about), database)
-        if not problem:
-            return None
-        # A writer in another process replaces the files while they are looked at: what is wrong twice is wrong.
-        return self._problem(read_json(self._about), database) or None
+        for _ in range(2):
+            # A writer in another process replaces the files while they are looked at: what is wrong twice is wrong.
+            problem = self._problem(read_json(self._about), database)
+            if problem is None:
+                try:
+                    problem = None if self._reload() else "meta.json is missing"
+                except (OSError, ValueError) as error:
+                    problem = str(error)
+            if not problem:
+                return None
+            self.close()
+        return problem
 
     def _problem(self, about: dict[str, Any] | None, database: Database) -> str | None:
         """What is wrong with the index on the disk; "" if there is none, None if it is right."""

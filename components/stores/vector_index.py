@@ -66,9 +66,9 @@ class VectorIndex:
             return
         table = PassageTable(database)
         if self._index is not None:
-            deleted = table.deleted_after(self._sequence)
+            deleted = table.deleted_after(self._sequence, self._sequence)
             if deleted.size:
-                self._index.remove_ids(deleted)
+                self._index.remove_ids(import_faiss().IDSelectorBatch(deleted))
         for batch in table.vectors_after(self._sequence):
             vectors = np.frombuffer(b"".join(vector for _, vector in batch), dtype=np.float32).reshape(len(batch), -1)
             if self._index is None:
@@ -77,6 +77,11 @@ class VectorIndex:
             rows = np.fromiter((row for row, _ in batch), dtype=np.int64, count=len(batch))
             self._index.add_with_ids(self._prepare(vectors), rows)
         self._sequence = sequence
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether the index in memory holds more than the saved one."""
+        return self._index is not None and self._sequence != self._saved_sequence
 
     def search(self, query: Floats, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
         """Find the nearest vectors.

@@ -35,7 +35,7 @@ class WriterLock:
             return True
         try:
             self._lock.acquire()
-        except (filelock.Timeout, PermissionError):
+        except (filelock.Timeout, OSError):
             return False
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
         self._owner.write_text(json.dumps(owner), encoding="utf-8")
@@ -48,7 +48,7 @@ class WriterLock:
         """
         if not self.try_acquire():
             raise LodestoneError(
-                f"{self._folder} is being written to by {self._describe_owner()}: wait until that has ended, or stop it. "
+                f"{self._folder} is being written to by {self._describe_owner()}: wait until it ends, or stop it. "
                 "Searching works meanwhile."
             )
 

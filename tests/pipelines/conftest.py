@@ -45,7 +45,7 @@ metadata: {name: indexing}
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def indexing_text() -> str:
     return INDEXING
 

@@ -20,7 +20,7 @@ STORE = "haystack.document_stores.in_memory.document_store.InMemoryDocumentStore
 BM25 = "haystack.components.retrievers.in_memory.bm25_retriever.InMemoryBM25Retriever"
 CLEANER_PARAMETERS = (
     "remove_empty_lines, remove_extra_whitespaces, remove_repeated_substrings, keep_id, remove_substrings, "
-    "remove_regex, unicode_normalization, ascii_only, strip_whitespaces, replace_regexes"
+    "remove_regex, unicode_normalization, ascii_only, strip_whitespaces, replace_regexes, min_content_length"
 )
 
 
@@ -253,14 +253,23 @@ def test_what_a_constructor_refuses_points_at_its_parameter() -> None:
     ]
 
 
+@pytest.mark.parametrize("policy", ["replace", "merge"])
+def test_an_enumeration_is_written_as_its_class_reads_it(policy: str) -> None:
+    store = {"type": STORE}
+    assert problems_of(component(BM25, document_store=store, filter_policy=policy)) == []
+    (problem,) = problems_of(component(BM25, document_store=store, filter_policy=policy[:-1]))
+    expected = f"must be one of 'replace', 'merge', got '{policy[:-1]}'. Did you mean '{policy}'?"
+    assert problem.endswith(f"filter_policy of InMemoryBM25Retriever {expected}")
+
+
 def test_a_number_that_yaml_reads_as_text_gets_the_right_form() -> None:
-    text = component("haystack.components.evaluators.sas_evaluator.SASEvaluator", batch_size="1e5")
+    text = component("haystack.components.preprocessors.document_splitter.DocumentSplitter", split_length="1e5")
     assert "must be an integer, got '1e5'. YAML reads it as text; write 1.0e+5." in problems_of(text)[0]
 
 
 def test_an_object_of_another_class_is_refused() -> None:
     text = component(BM25, document_store={"type": CLEANER})
-    assert "document_store of InMemoryBM25Retriever must be a InMemoryDocumentStore" in problems_of(text)[0]
+    assert "document_store of InMemoryBM25Retriever must be an InMemoryDocumentStore" in problems_of(text)[0]
 
 
 @pytest.mark.parametrize("switch", ["", "HAYSTACK_UNSAFE_DESERIALIZATION", "HAYSTACK_DESERIALIZATION_ALLOWLIST"])
@@ -373,3 +382,31 @@ def test_a_valid_definition_never_has_a_problem(
             {"sender": f"c{index}", "receiver": "joiner.documents"},
         ]
     assert problems_of(yaml.safe_dump(data, default_flow_style=style)) == []
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.sampled_from(["", "a", "a.b", JOINER, STORE, "text.sources"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "init_parameters", "sender", "receiver", "a", "top_k"]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_no_definition_makes_the_check_itself_fail(indexing_text: str, data: st.DataObject) -> None:
+    whole: Any = parse_definition(indexing_text).data
+    place = whole
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else list(range(len(place)))))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = data.draw(_ANYTHING)
+    text = yaml.safe_dump(whole)
+    problems = check(parse_definition(text, "x.yaml"))
+    assert all("\n" not in str(problem) and 1 <= problem.line <= text.count("\n") for problem in problems)

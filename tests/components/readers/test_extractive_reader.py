@@ -152,7 +152,7 @@ def test_a_calibration_for_other_weights_is_left_aside(bare_folder: Path, tmp_pa
 def test_a_malformed_calibration_file_is_refused_with_its_name(content: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text(content)
-    with pytest.raises(ConfigurationError, match="mine.json"):
+    with pytest.raises(ConfigurationError, match=r"mine\.json"):
         ExtractiveReader(calibration=str(file)).warm_up()
 
 
@@ -176,7 +176,9 @@ def test_the_same_quote_in_overlapping_passages_is_one_place(reader: ExtractiveR
 def test_the_same_quote_in_two_documents_is_one_answer_with_two_places(reader: ExtractiveReader) -> None:
     documents = [
         Document(id="a", content=LIGHTHOUSE, meta={"source": "a.txt"}),
-        Document(id="b", content="Everybody knows that the lighthouse was built by IDA HOLM.", meta={"source": "b.txt"}),
+        Document(
+            id="b", content="Everybody knows that the lighthouse was built by IDA HOLM.", meta={"source": "b.txt"}
+        ),
     ]
     answer = reader.run("Who built the lighthouse?", documents)["answers"][0]
     assert {place["source"] for place in answer.meta["evidence"]} == {"a.txt", "b.txt"}
@@ -185,9 +187,7 @@ def test_the_same_quote_in_two_documents_is_one_answer_with_two_places(reader: E
 
 def test_the_page_is_that_of_the_answer_not_of_the_passage(reader: ExtractiveReader) -> None:
     document = Document(content="Ferries leave every forty minutes.\f" + LIGHTHOUSE, meta={"page_number": 7})
-    assert (
-        reader.run("Who built the lighthouse?", [document])["answers"][0].meta["answer_page_number"] == 8
-    )
+    assert reader.run("Who built the lighthouse?", [document])["answers"][0].meta["answer_page_number"] == 8
 
 
 def test_every_passage_is_read_even_when_the_answer_stands_in_the_last_of_many(reader: ExtractiveReader) -> None:
@@ -320,5 +320,5 @@ def test_a_model_that_answers_no_questions_is_refused() -> None:
 
 
 def test_an_unknown_device_is_refused_with_the_ones_that_work() -> None:
-    with pytest.raises(ConfigurationError, match="device 'gpu9' cannot be used here .*; use 'cpu'"):
+    with pytest.raises(ConfigurationError, match=r"device must be 'cpu', 'cuda', .* got 'gpu9'"):
         ExtractiveReader(device="gpu9").warm_up()

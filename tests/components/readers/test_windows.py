@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ def test_windows_hold_every_token_and_neighbours_share_the_stride(
 
     assert {at for window in windows for at in range(window.first, window.last)} == set(range(tokens))
     assert all(0 < window.last - window.first <= room for window in windows)
-    for left, right in zip(windows, windows[1:], strict=False):
+    for left, right in pairwise(windows):
         assert left.last - right.first == stride
         assert right.last > left.last
 
@@ -29,7 +31,7 @@ def test_a_passage_without_tokens_gives_no_window() -> None:
 
 
 def test_windows_that_would_not_get_on_are_refused_with_the_numbers() -> None:
-    with pytest.raises(ConfigurationError, match="max_seq_length 30 leaves 16 tokens .* stride of 20"):
+    with pytest.raises(ConfigurationError, match=r"max_seq_length 30 leaves 16 tokens .* stride of 20"):
         cut(0, 0, 100, question_tokens=10, template=PAIR, length=30, stride=20)
 
 

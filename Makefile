@@ -1,0 +1,44 @@
+# `make` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# An index of the examples that `make demo` fills and newcomers may ask.
+DEMO_INDEX := .lodestone
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+# torch comes first, in the CPU build that constraints.txt pins: the default one is several gigabytes larger.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,dev]'
+	touch $(INSTALLED)
+
+demo: $(INSTALLED) ## Index the example documents and answer five questions
+	$(BIN)/lodestone index examples/corpus --index $(DEMO_INDEX)
+	@$(BIN)/python examples/demo.py --index $(DEMO_INDEX)
+
+test: $(INSTALLED) ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## Check style, types and the shipped pipeline definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lodestone validate indexing_faiss
+	$(BIN)/lodestone validate query_faiss
+
+bench: $(INSTALLED) ## Ask the example questions and print how good the answers are
+	$(BIN)/python benchmarks/demo_corpus.py
+
+docs: $(INSTALLED) ## Draw the shipped pipelines into docs/
+	$(BIN)/lodestone draw indexing_faiss --format svg --output docs/indexing_faiss.svg
+	$(BIN)/lodestone draw query_faiss --format svg --output docs/query_faiss.svg
+
+clean: ## Remove the environment and what was built
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,30 @@
+"""Which device to run on."""
+
+from lodestone.components.errors import ConfigurationError
+
+
+def checked_device(device: str | None) -> str:
+    """The torch device that a name means.
+
+    :param device: `"cpu"`, `"cuda"`, `"cuda:1"`, ...; None for CUDA where there is some, else the CPU.
+    :returns: A device of torch that exists on this machine.
+    :raises ConfigurationError: There is no such device here.
+    """
+    import torch
+
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    valid = "'cpu', 'cuda', 'cuda:0' or None for the best one"
+    try:
+        parsed = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigurationError(f"device must be {valid}, got {device!r}") from error
+    if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"device {device!r} does not exist: torch sees {torch.cuda.device_count()} GPUs here; use 'cpu' or None"
+        )
+    if parsed.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigurationError(f"device {device!r} does not exist here; use 'cpu' or None")
+    if parsed.type not in {"cpu", "cuda", "mps", "xpu"}:
+        raise ConfigurationError(f"device must be {valid}, got {device!r}")
+    return str(device)

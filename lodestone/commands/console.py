@@ -1,0 +1,80 @@
+"""What commands share: their options, where they print, how they fail."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lodestone.pipelines.answering import QueryPipeline
+
+IndexOption = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="DIR", help="Folder of the index  [default: the pipeline's, .lodestone]"),
+]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="FILTER",
+        help="Only passages that match, such as 'source == leave.md' or 'page_number >= 3'; operators: == != > >= < <= "
+        "in, not in; or a Haystack filter as JSON. May be given several times: all must match.",
+    ),
+]
+QueryPipelineOption = Annotated[
+    str, typer.Option("--pipeline", metavar="P", help="Query pipeline: a YAML file or a shipped definition.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines for programs.")]
+
+
+def configure_logging() -> None:
+    """Warnings of ours go to stderr, one line each; libraries speak only of errors."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
+    logging.getLogger("lodestone").setLevel(logging.WARNING)
+
+
+def fail(error: Exception) -> NoReturn:
+    """Say what is wrong and exit with 2."""
+    for line in str(error).splitlines():
+        typer.echo(f"error: {line}", err=True)
+    sys.exit(2)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on one line of stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def console(stderr: bool = False) -> "Console":
+    """A rich console for people; it drops colours where the output is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def open_query_pipeline(pipeline: str, index: Path | None, **reader: Any) -> "QueryPipeline":
+    """Load a query pipeline over an index that exists.
+
+    :param pipeline: Path or shipped name of its definition.
+    :param index: Folder of the index; None for the definition's own.
+    :param reader: Parameters of its ExtractiveReader to set; those that are None are left.
+    :raises ConfigurationError: If there is no index, or the definition is wrong.
+    """
+    from lodestone.pipelines import load_pipeline
+    from lodestone.pipelines.answering import QueryPipeline
+
+    given = {name: value for name, value in reader.items() if value is not None}
+    overrides = {"ExtractiveReader": given} if given else None
+    return QueryPipeline(load_pipeline(pipeline, index=index, overrides=overrides))

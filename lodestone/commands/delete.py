@@ -1,0 +1,32 @@
+"""`lodestone delete`: take files out of an index."""
+
+from typing import Annotated
+
+import typer
+
+from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOption, print_json
+
+
+def delete(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files or folders: as on disk, or as `ask` shows them.")
+    ],
+    pipeline: QueryPipelineOption = "query_faiss",
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take files and folders out of the index; the files themselves stay."""
+    from lodestone.indexing.removal import remove
+    from lodestone.pipelines.stores import open_store
+
+    store = open_store(pipeline, index)
+    removed = remove(store, paths)
+    store.close()
+    if as_json:
+        print_json({"files": removed.files, "passages": removed.passages, "not_found": removed.not_found})
+    else:
+        typer.echo(f"Deleted {removed.files} files ({removed.passages} passages) from {store.path}.")
+        for path in removed.not_found:
+            typer.echo(f"  Not in the index: {path}")
+    if removed.not_found:
+        raise typer.Exit(1)

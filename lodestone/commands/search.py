@@ -1,0 +1,40 @@
+"""`lodestone search`: passages only, unread."""
+
+from typing import Annotated
+
+import typer
+
+from lodestone.commands.console import (
+    FilterOption,
+    IndexOption,
+    JsonOption,
+    QueryPipelineOption,
+    console,
+    open_query_pipeline,
+    print_json,
+)
+
+
+def search(
+    words: Annotated[str, typer.Argument(help="What to search for: words or a question.")],
+    pipeline: QueryPipelineOption = "query_faiss",
+    index: IndexOption = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", metavar="N", help="The most passages to show.")] = None,
+    filters: FilterOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the passages that match, without reading answers out of them."""
+    from lodestone.commands.cards import print_passages
+    from lodestone.pipelines.answering import Question
+    from lodestone.pipelines.filters import parse_filters
+
+    question = Question(words, filters=parse_filters(filters), top_k=top_k)
+    passages = open_query_pipeline(pipeline, index).search(question)
+    if not as_json:
+        out = console()
+        print_passages(passages, out)
+        if not passages:
+            out.print("No passage matches.")
+        return
+    for passage in passages:
+        print_json({"id": passage.id, "score": passage.score, "content": passage.content, "meta": passage.meta})

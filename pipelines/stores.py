@@ -1,0 +1,58 @@
+"""The document store behind a pipeline definition, and what it holds."""
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.components.stores import FaissDocumentStore
+from lodestone.pipelines.loader import load_pipeline
+from lodestone.pipelines.models import EMBEDDING_MODEL
+
+
+def open_store(pipeline: str, index: str | os.PathLike[str] | None) -> FaissDocumentStore:
+    """The store of a pipeline.
+
+    :param pipeline: Path or shipped name of a definition.
+    :param index: Folder to use instead of the definition's own; None for that.
+    :raises ConfigurationError: If the pipeline has no store, or there is no index.
+    """
+    loaded = load_pipeline(pipeline, index=index)
+    for name in loaded.graph.nodes:
+        store = getattr(loaded.get_component(name), "document_store", None)
+        if isinstance(store, FaissDocumentStore):
+            require_index(store)
+            return store
+    raise ConfigurationError(f"{pipeline} has no FaissDocumentStore")
+
+
+def require_index(store: Any) -> None:
+    """Refuse to go on without an index.
+
+    :param store: The document store; one that cannot say whether it exists passes.
+    :raises ConfigurationError: If there is none, or it is empty.
+    """
+    if not hasattr(store, "exists"):
+        return
+    if not store.exists():
+        raise ConfigurationError(f"there is no index in {store.path}; make one with `lodestone index PATH`")
+    if store.count_documents() == 0:
+        raise ConfigurationError(f"the index {store.path} holds no passages; fill it with `lodestone index PATH`")
+
+
+def describe(store: FaissDocumentStore) -> dict[str, Any]:
+    """What an index holds, as plain values in the order in which people ask for it."""
+    figures = store.statistics()
+    recorded = store.get_setting(EMBEDDING_MODEL)
+    last_write = figures.pop("last_write", None)
+    return {
+        "index": str(store.path),
+        **figures,
+        "embedding_model": json.loads(recorded)["model"] if recorded else None,
+        "roots": store.roots(),
+        "last_write": datetime.fromtimestamp(last_write, UTC).isoformat(timespec="seconds") if last_write else None,
+        "failed": {
+            f"{record.root}/{record.path}": record.error for record in store.sources() if record.state == "failed"
+        },
+    }
