@@ -8,32 +8,45 @@ from numpy.typing import ArrayLike, NDArray
 Float64Array = NDArray[np.float64]
 
 
-def fit_platt(margins: ArrayLike, right: ArrayLike, iterations: int = 100) -> tuple[float, float]:
-    """Logistic regression of "is right" on the margin, by Newton's method (Platt 1999, with his smoothed targets).
+def fit_scale_and_offset(
+    margins: Sequence[ArrayLike], right: Sequence[int | None], iterations: int = 100
+) -> tuple[float, float]:
+    """Fit the two parameters of a `Calibration` to questions whose right answer is known.
 
-    :param margins: Logit margins, float, shape (n,).
-    :param right: Whether each answer was right, bool, shape (n,).
+    Maximum likelihood of a conditional logit (McFadden 1974) in which each answer of a question weighs
+    `exp(scale * margin + offset)` and "no answer" weighs 1; for questions with one answer it is Platt's fit. Newton's
+    method with a small ridge.
+
+    :param margins: For each question the margins of its distinct answers, float, shape (answers,).
+    :param right: For each question which of them is right; None if none is.
     :param iterations: The most Newton steps.
-    :returns: Slope and offset of the log odds.
-    :raises ValueError: If all answers are right or all are wrong.
+    :returns: Scale and offset.
+    :raises ValueError: If every question has a right answer, or none has.
     """
-    x = np.asarray(margins, dtype=np.float64)
-    y = np.asarray(right, dtype=bool)
-    positives, negatives = int(y.sum()), int((~y).sum())
-    if not positives or not negatives:
-        raise ValueError("a calibration needs right and wrong answers, got only one kind")
-    target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    features = np.stack([x, np.ones_like(x)], axis=1)
-    weights = np.zeros(2)
+    found = sum(index is not None for index in right)
+    if found in (0, len(right)):
+        raise ValueError("a calibration needs questions with and without a right answer, got only one kind")
+    features = [np.stack([np.asarray(m, dtype=np.float64), np.ones(len(np.asarray(m)))], axis=1) for m in margins]
+    weights = np.array([0.1, 0.0])
     for _ in range(iterations):
-        p = 1 / (1 + np.exp(-features @ weights))
-        gradient = features.T @ (p - target)
-        hessian = (features * (p * (1 - p))[:, None]).T @ features + 1e-9 * np.eye(2)
+        gradient, hessian = 1e-6 * weights, 1e-6 * np.eye(2)
+        for rows, index in zip(features, right, strict=True):
+            p = _probabilities(rows @ weights)
+            mean = p @ rows
+            gradient += mean - (rows[index] if index is not None else 0)
+            hessian += (rows * p[:, None]).T @ rows - np.outer(mean, mean)
         step = np.linalg.solve(hessian, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-10:
+        weights -= step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-9:
             break
     return float(weights[0]), float(weights[1])
+
+
+def _probabilities(log_odds: Float64Array) -> Float64Array:
+    highest = max(0.0, float(log_odds.max(initial=0.0)))
+    odds = np.exp(log_odds - highest)
+    shares: Float64Array = odds / (np.exp(-highest) + odds.sum())
+    return shares
 
 
 def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, bins: int = 15) -> float:
@@ -47,6 +60,5 @@ def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, bins:
     p = np.asarray(probabilities, dtype=np.float64)
     y = np.asarray(right, dtype=np.float64)
     order = np.argsort(p, kind="stable")
-    parts: Sequence[Float64Array] = np.array_split(order, min(bins, len(order)))
-    gaps = [len(part) * abs(p[part].mean() - y[part].mean()) for part in parts]
+    gaps = [len(part) * abs(p[part].mean() - y[part].mean()) for part in np.array_split(order, min(bins, len(order)))]
     return float(sum(gaps) / len(order))
