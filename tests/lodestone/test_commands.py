@@ -77,7 +77,7 @@ def test_filters_keep_other_files_out(lodestone: Run, example_index: Path) -> No
 
 
 def test_search_shows_passages_only(lodestone: Run, example_index: Path) -> None:
-    result = lodestone("search", "yellow flag ice house", "--index", example_index, "--top-k", 2)
+    result = lodestone("search", "what a yellow flag over the ice house means", "--index", example_index, "--top-k", 2)
     assert result.code == 0
     assert "bad-weather.txt" in result.out
     assert "No answer" not in result.out
