@@ -46,7 +46,7 @@ class TorchEngine:
         kwargs = dict(model_kwargs) if model_kwargs is not None else {}
         self.device = checked_device(device)
         if "dtype" not in kwargs and "torch_dtype" not in kwargs:
-            kwargs["dtype"] = getattr(torch, _auto_precision(self.device) if precision == "auto" else precision)
+            kwargs["dtype"] = getattr(torch, auto_precision(self.device) if precision == "auto" else precision)
         model = load_model(folder, task, **kwargs)
         if "device_map" in kwargs:
             self.device = str(model.device)
@@ -104,7 +104,8 @@ class TorchEngine:
         return {name: tensor.numpy().astype(np.float32, copy=False) for name, tensor in tensors.items()}
 
 
-def _auto_precision(device: str) -> str:
+def auto_precision(device: str) -> str:
+    """The precision for a device: on a CPU float32, on a GPU bfloat16 where it has it, else float16."""
     import torch
 
     if device.startswith("cuda"):
