@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+import lodestone  # noqa: F401  (before Haystack, so that no test reports anything home)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
