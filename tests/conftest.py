@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import importlib
 import os
 import shutil
 import sys
@@ -9,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-import lodestone  # noqa: F401  (before Haystack, so that no test reports anything home)
+# Before anything imports Haystack, so that no test reports anything home.
+importlib.import_module("lodestone")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
