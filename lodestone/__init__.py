@@ -5,6 +5,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lodestone.delayed_torch import delay_torch
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def _silence_telemetry() -> None:
 
 
 _silence_telemetry()
+delay_torch()
 
 
 def __getattr__(name: str) -> Any:
