@@ -1,5 +1,6 @@
 """Gives transformers back the task that it removed."""
 
+import sys
 import threading
 
 TASK = "question-answering"
@@ -45,5 +46,6 @@ def register() -> None:
             # With it `save_pretrained` would write our code beside the weights, to be loaded as remote code.
             delattr(QuestionAnsweringPipeline, "_registered_impl")
         getattr(pipelines, "REMOVED_TASKS", {}).pop(TASK, None)
-        for module in (transformers, pipelines):
+        # transformers puts a second module in its own place when its pipelines are imported.
+        for module in (transformers, sys.modules["transformers"], pipelines):
             vars(module)["QuestionAnsweringPipeline"] = QuestionAnsweringPipeline
