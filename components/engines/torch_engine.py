@@ -8,6 +8,7 @@ import numpy as np
 
 from lodestone.components.engines.device import checked_device
 from lodestone.components.engines.engine import FloatArray, IntArray
+from lodestone.components.engines.independent import independent_forward
 from lodestone.components.engines.quiet import quiet_transformers
 from lodestone.components.errors import ConfigurationError
 
@@ -52,7 +53,7 @@ class TorchEngine:
             self.device = str(model.device)
         else:
             model.to(self.device)
-        self._model = model.eval()
+        self._model = independent_forward(model.eval())
         self.max_length = _max_length(model.config)
         self.takes_segments = int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
 

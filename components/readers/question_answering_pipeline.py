@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_QUESTION_ANSWERING_
 from transformers.pipelines.base import Pipeline
 
 from lodestone.components.engines.engine import FloatArray
+from lodestone.components.engines.independent import independent_forward
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import DEFAULT_READER, resolve_model
 from lodestone.components.readers.pipeline.context import Context, read_contexts
@@ -102,7 +103,10 @@ class QuestionAnsweringPipeline(Pipeline):
         self._lock = threading.Lock()
         self._pair: tuple[Tokenizer, PairTokenizer] | None = None
         parameters = set(inspect.signature(self.model.forward).parameters)
-        self._takes_segments = self._model_takes_segments(parameters)
+        # Asked of the model, as some tokenizers of transformers 5 forget the segment ids that those of 4 gave (ALBERT).
+        segments = int(getattr(self.model.config, "type_vocab_size", 0) or 0)
+        self._takes_segments = "token_type_ids" in parameters and segments > 1
+        self._run = independent_forward(self.model)
         self._forward_arguments = {"use_cache": False} if "use_cache" in parameters else {}
 
     @staticmethod
@@ -253,7 +257,7 @@ class QuestionAnsweringPipeline(Pipeline):
         }
 
     def _forward(self, input_tensors: dict[str, Any], **_: Any) -> Any:
-        output = self.model(**input_tensors, **self._forward_arguments)
+        output = self._run(**input_tensors, **self._forward_arguments)
         return {"start": output["start_logits"], "end": output["end_logits"]}
 
     def postprocess(self, model_outputs: Any, *, context: Any = None, options: Any = None, **_: Any) -> Any:
@@ -284,10 +288,6 @@ class QuestionAnsweringPipeline(Pipeline):
                 tokenizer.no_padding()
                 self._pair = tokenizer, PairTokenizer(tokenizer)
             return self._pair
-
-    def _model_takes_segments(self, parameters: set[str]) -> bool:
-        segments = int(getattr(self.model.config, "type_vocab_size", 0) or 0)
-        return "token_type_ids" in parameters and segments > 1 and "token_type_ids" in self.tokenizer.model_input_names
 
 
 def _as_floats(logits: torch.Tensor) -> FloatArray:
