@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import mimetypes
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,11 +109,20 @@ def _encoding(data: bytes, mime_type: str | None) -> str | None:
 def _why_empty(source: SourceFile, data: bytes, warnings: list[str]) -> str:
     if not data:
         return "the file is empty"
-    if warnings:
-        return _reason(warnings[-1])
+    causes = [cause for cause in map(_cause, warnings) if cause]
+    if causes:
+        return _reason(causes[-1])
     if source.path.lower().endswith(".pdf"):
         return "no text in this PDF: if it is scanned, run OCR over it first"
     return "no text in this file"
+
+
+def _cause(warning: str) -> str:
+    """What a converter's warning says behind "Could not read ByteStream(...), skipping."; "" if that is nothing."""
+    if "ByteStream(" not in warning:
+        return warning
+    parts = re.split(r"skipping(?: it)?\.\s*(?:Error(?: message)?:)?", warning, flags=re.IGNORECASE)
+    return parts[-1].strip() if len(parts) > 1 else ""
 
 
 def _reason(message: str) -> str:
@@ -120,8 +130,7 @@ def _reason(message: str) -> str:
     lowered = message.lower()
     if "not been decrypted" in lowered or "filenotdecrypted" in lowered or "password" in lowered:
         return "encrypted: save it without a password first"
-    text = message.rsplit("Error: ", 1)[-1].rsplit("Error message: ", 1)[-1]
-    line = " ".join(text.split())
+    line = " ".join(message.split())
     return line if len(line) <= 200 else f"{line[:197]}..."
 
 

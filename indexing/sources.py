@@ -89,12 +89,13 @@ def find_scopes(paths: list[Path], roots: dict[str, str], root_name: str | None 
             raise ConfigurationError(f"{path} does not exist; name a folder or a file to index")
         scope = _scope(path, known, root_name)
         known[scope.root] = str(scope.folder)
-        scopes.append(scope)
-    return [scope for scope in scopes if not any(_within(scope, other) for other in scopes if other != scope)]
+        if not any(_within(scope, other) for other in scopes):
+            scopes = [other for other in scopes if not _within(other, scope)] + [scope]
+    return scopes
 
 
 def _within(scope: Scope, other: Scope) -> bool:
-    return scope.root == other.root and not other.is_file and scope.prefix.startswith(other.prefix)
+    return scope.root == other.root and other.holds(scope.prefix)
 
 
 def _scope(path: Path, known: dict[str, str], root_name: str | None) -> Scope:
@@ -146,6 +147,9 @@ def scan(scope: Scope, leave_out: Path | None = None) -> Scan:
             found.unreadable.append(FileOutcome(shown, f"cannot be read: {error.strerror or error}"))
             found.hidden_behind.append(path)
             continue
+        if not _is_utf8(path):
+            found.unreadable.append(FileOutcome(ascii(shown), "its name is not UTF-8; rename it"))
+            continue
         if not file.is_file():
             found.skipped.append(FileOutcome(shown, "neither a file nor a folder"))
             continue
@@ -164,6 +168,14 @@ def _walk(top: Path, scope: Scope, found: Scan, leave_out: Path | None) -> Itera
             name for name in folders if not name.startswith(".") and Path(folder, name).resolve() != leave_out
         )
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(scope: Scope, path: str) -> str:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from haystack import Document, Pipeline
+from haystack.core.errors import PipelineRuntimeError
 from haystack.dataclasses import ExtractedAnswer
+from haystack.errors import FilterError
 
-from lodestone.components.errors import ConfigurationError
+from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.pipelines.models import check_embedding_model
 from lodestone.pipelines.stages import is_free
 from lodestone.pipelines.stores import require_index
@@ -187,7 +189,16 @@ class QueryPipeline:
                 inputs["top_k"] = top_k
             if inputs:
                 given[component] = inputs
-        documents: list[Document] = self._pipeline.run(given).get(name, {}).get(socket, [])
+        try:
+            outputs = self._pipeline.run(given)
+        except PipelineRuntimeError as error:
+            # Haystack wraps what a component raises; a wrong filter or parameter is for the asker to read.
+            if isinstance(error.__cause__, LodestoneError):
+                raise error.__cause__ from error
+            if isinstance(error.__cause__, FilterError):
+                raise ConfigurationError(f"wrong filter: {error.__cause__}") from error
+            raise
+        documents: list[Document] = outputs.get(name, {}).get(socket, [])
         return documents
 
     def _read(self, questions: Sequence[Question], passages: list[list[Document]]) -> list[list[ExtractedAnswer]]:

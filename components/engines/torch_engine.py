@@ -1,80 +1,114 @@
 """The engine that always works: transformers' own model, run by torch."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lodestone.components.engines.device import checked_device
-from lodestone.components.engines.engine import FloatArray, IntArray
+from lodestone.components.engines.engine import Inputs, Outputs
 from lodestone.components.engines.independent import independent_forward
-from lodestone.components.engines.quiet import quiet_transformers
-from lodestone.components.errors import ConfigurationError
+from lodestone.components.engines.loading import load_model, max_length, takes_segments
+from lodestone.components.engines.task import READER, Task
 
-# Families whose position ids start behind the padding id, so that many positions less than the table has are usable.
-_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl"}
+if TYPE_CHECKING:
+    import torch
+
+_CPU_BATCH_TOKENS = 4096
+_GPU_BATCH_TOKENS = 32768
+# Batches on a GPU at once: one is computed, one waits behind it, so that the GPU never waits for Python.
+_AHEAD = 2
 
 
 class TorchEngine:
-    """An extractive reader's forward pass in torch.
+    """A model's forward pass in torch.
 
     :param folder: The model folder: config.json and weights.
     :param device: See `checked_device`.
-    :param model_kwargs: Passed on to `AutoModelForQuestionAnswering.from_pretrained`. Without a `dtype` among them,
-        weights are computed with in float32 on a CPU and in their own type on a GPU.
-    :raises ConfigurationError: If the folder holds no model that can answer questions by spans.
+    :param model_kwargs: Passed on to `from_pretrained`; a `dtype` among them goes before `precision`.
+    :param task: What the model is for.
+    :param precision: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: on a CPU float32, on a GPU bfloat16 where it
+        has it, else float16.
+    :raises ConfigurationError: If the folder holds no model for this task.
     """
 
-    def __init__(self, folder: Path, device: str | None = None, model_kwargs: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        task: Task = READER,
+        precision: str = "auto",
+    ) -> None:
         import torch
-        from transformers import AutoModelForQuestionAnswering
 
         kwargs = dict(model_kwargs) if model_kwargs is not None else {}
-        placed = "device_map" in kwargs
         self.device = checked_device(device)
         if "dtype" not in kwargs and "torch_dtype" not in kwargs:
-            kwargs["dtype"] = torch.float32 if self.device.startswith("cpu") else "auto"
-        try:
-            with quiet_transformers():
-                model, report = AutoModelForQuestionAnswering.from_pretrained(
-                    str(folder), local_files_only=True, output_loading_info=True, **kwargs
-                )
-        except (ValueError, OSError, KeyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigurationError(f"{folder} cannot be loaded as an extractive reader: {reason}") from error
-        missing = sorted(name for name in report["missing_keys"] if "qa_outputs" in name)
-        if missing:
-            raise ConfigurationError(
-                f"{folder} is not an extractive reader: its weights lack {', '.join(missing)}; "
-                "name a model that was fine-tuned for question answering"
-            )
-        if placed:
+            kwargs["dtype"] = getattr(torch, auto_precision(self.device) if precision == "auto" else precision)
+        model = load_model(folder, task, **kwargs)
+        if "device_map" in kwargs:
             self.device = str(model.device)
         else:
             model.to(self.device)
-        self._model = independent_forward(model.eval())
-        self.max_length = _max_length(model.config)
-        self.takes_segments = int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
+        self._model = independent_forward(model)
+        self._outputs = task.outputs
+        self._on_gpu = self.device.startswith("cuda")
+        self.precision = str(model.dtype).removeprefix("torch.")
+        self.batch_tokens = _CPU_BATCH_TOKENS if self.device == "cpu" else _GPU_BATCH_TOKENS
+        self.max_length = max_length(model.config)
+        self.takes_segments = takes_segments(model)
 
-    def forward(self, inputs: Mapping[str, IntArray]) -> dict[str, FloatArray]:
+    def forward(self, inputs: Inputs) -> Outputs:
         """Run one batch: see `Engine.forward`."""
+        return self._arrays(*self._start(inputs))
+
+    def forward_many(self, batches: Iterable[Inputs]) -> Iterator[Outputs]:
+        """Run many batches: see `Engine.forward_many`. On a GPU the next ones are sent while one is computed."""
+        running: deque[tuple[dict[str, torch.Tensor], torch.cuda.Event | None]] = deque()
+        for inputs in batches:
+            running.append(self._start(inputs))
+            if not self._on_gpu or len(running) > _AHEAD:
+                yield self._arrays(*running.popleft())
+        while running:
+            yield self._arrays(*running.popleft())
+
+    def _start(self, inputs: Inputs) -> "tuple[dict[str, torch.Tensor], torch.cuda.Event | None]":
+        """Send a batch to the device and start on it; on a GPU this returns before anything is computed."""
         import torch
 
         with torch.inference_mode():
-            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in inputs.items()}
-            output = self._model(**tensors)
-            return {
-                name: output[name].float().cpu().numpy().astype(np.float32, copy=False)
-                for name in ("start_logits", "end_logits")
-            }
+            tensors = {name: self._sent(torch.from_numpy(array)) for name, array in inputs.items()}
+            result = self._model(**tensors)
+            outputs = {name: result[name].float() for name in self._outputs}
+            if not self._on_gpu:
+                return {name: tensor.cpu() for name, tensor in outputs.items()}, None
+            fetched = {}
+            for name, tensor in outputs.items():
+                fetched[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+                fetched[name].copy_(tensor, non_blocking=True)
+            # The copies are done once the GPU has come to this mark; other streams and batches are not waited for.
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record(torch.cuda.current_stream(self.device))
+            return fetched, done
+
+    def _sent(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        # From pinned memory a copy runs beside the computation of the batch before.
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self._on_gpu else tensor.to(self.device)
+
+    @staticmethod
+    def _arrays(tensors: "dict[str, torch.Tensor]", done: "torch.cuda.Event | None") -> Outputs:
+        if done is not None:
+            done.synchronize()
+        return {name: tensor.numpy().astype(np.float32, copy=False) for name, tensor in tensors.items()}
 
 
-def _max_length(config: Any) -> int:
-    """Tokens that the model has positions for; models with relative positions only state a large number or none."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions <= 0:
-        return 1 << 20
-    if config.model_type in _OFFSET_POSITIONS:
-        return positions - int(config.pad_token_id) - 1
-    return positions
+def auto_precision(device: str) -> str:
+    """The precision for a device: on a CPU float32, on a GPU bfloat16 where it has it, else float16."""
+    import torch
+
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return "float32"

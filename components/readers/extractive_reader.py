@@ -10,7 +10,8 @@ from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.dataclasses import ExtractedAnswer
 from haystack.utils import ComponentDevice, Secret
 
-from lodestone.components.engines import Engine, TorchEngine
+from lodestone.components.engines import Engine, checked_engine, checked_precision, make_engine
+from lodestone.components.engines.engine import IntArray
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import DEFAULT_READER, load_tokenizer, resolve_model
 from lodestone.components.readers.answers import no_answer as no_answer_of
@@ -19,11 +20,10 @@ from lodestone.components.readers.calibration import CALIBRATION_FILE, Calibrati
 from lodestone.components.readers.merging import MergedAnswer, Quote, merge
 from lodestone.components.readers.spans import Span, best_spans
 from lodestone.components.readers.tokens import PairTokenizer, PassageTokens
-from lodestone.components.readers.windows import Window, cut, fill, pack
+from lodestone.components.readers.windows import Batch, Window, cut, fill, pack
 
 logger = logging.getLogger(__name__)
 
-_MAX_BATCH_TOKENS = 4096
 _ANSWERS_PER_WINDOW = 20
 
 
@@ -68,6 +68,8 @@ class ExtractiveReader:
         context_chars: int = 150,
         calibration: str | None = None,
         model_kwargs: dict[str, Any] | None = None,
+        engine: str = "auto",
+        precision: str = "auto",
     ) -> None:
         """Set the reader up; nothing is loaded before `warm_up`.
 
@@ -88,7 +90,10 @@ class ExtractiveReader:
             characters only the better is an answer; None keeps all.
         :param context_chars: Characters of context to give on each side of an answer.
         :param calibration: A calibration file; None for the one in the model's folder, if there is one.
-        :param model_kwargs: Passed on to transformers when the model is loaded.
+        :param model_kwargs: Passed on to transformers when the model is loaded, by the torch engine.
+        :param engine: What runs the model: "openvino", "torch", or "auto" for the fastest one here.
+        :param precision: What it computes in: "float32", "bfloat16", "float16" (GPU), "int8" (after `lodestone
+            quantize`), or "auto" for the fastest that keeps the answers.
         :raises ConfigurationError: If a value is out of range.
         """
         self.model = str(model)
@@ -108,6 +113,8 @@ class ExtractiveReader:
         self.context_chars = context_chars
         self.calibration = calibration
         self.model_kwargs = model_kwargs
+        self.engine = checked_engine(engine)
+        self.precision = checked_precision(precision)
         _at_least(1, top_k=top_k, max_seq_length=max_seq_length, max_query_length=max_query_length)
         _at_least(1, max_answer_length=max_answer_length, max_batch_size=max_batch_size)
         _at_least(1, answers_per_seq=answers_per_seq)
@@ -119,6 +126,7 @@ class ExtractiveReader:
 
     def to_dict(self) -> dict[str, Any]:
         """Serialize the parameters as they were given; nothing that this machine chose is written down."""
+        chosen = {name: value for name in ("engine", "precision") if (value := getattr(self, name)) != "auto"}
         return default_to_dict(
             self,
             model=self.model,
@@ -138,6 +146,7 @@ class ExtractiveReader:
             context_chars=self.context_chars,
             calibration=self.calibration,
             model_kwargs=self.model_kwargs,
+            **chosen,
         )
 
     @classmethod
@@ -158,7 +167,13 @@ class ExtractiveReader:
             words = folder if self.tokenizer is None else resolve_model(self.tokenizer, token=token)
             self._pair = PairTokenizer(load_tokenizer(words))
             self._calibration = self._load_calibration(folder)
-            self._engine = TorchEngine(folder, self.device, self.model_kwargs)
+            self._engine = make_engine(
+                folder,
+                device=self.device,
+                engine=self.engine,
+                precision=self.precision,
+                model_kwargs=self.model_kwargs,
+            )
 
     @property
     def calibrated(self) -> bool:
@@ -284,12 +299,9 @@ class ExtractiveReader:
         assert self._engine is not None
         assert self._pair is not None
         count = _ANSWERS_PER_WINDOW if self.answers_per_seq is None else self.answers_per_seq
-        for group in pack(windows, max_tokens=_MAX_BATCH_TOKENS, max_windows=self.max_batch_size):
-            batch = fill(group, questions, tokens, self._pair.template)
-            inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-            if self._engine.takes_segments:
-                inputs["token_type_ids"] = batch.token_type_ids
-            outputs = self._engine.forward(inputs)
+        groups = list(pack(windows, max_tokens=self._engine.batch_tokens, max_windows=self.max_batch_size))
+        inputs = (self._inputs(fill(group, questions, tokens, self._pair.template)) for group in groups)
+        for group, outputs in zip(groups, self._engine.forward_many(inputs), strict=True):
             spans = best_spans(
                 outputs["start_logits"],
                 outputs["end_logits"],
@@ -298,6 +310,13 @@ class ExtractiveReader:
                 count=count,
             )
             yield from zip(group, spans, strict=True)
+
+    def _inputs(self, batch: Batch) -> dict[str, IntArray]:
+        assert self._engine is not None
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        if self._engine.takes_segments:
+            inputs["token_type_ids"] = batch.token_type_ids
+        return inputs
 
     def _score(
         self, query: str, merged: list[MergedAnswer], top_k: int, threshold: float | None, with_none: bool

@@ -1,5 +1,6 @@
 """The FAISS index of a store: derived from the vectors in the database, kept in memory, saved beside it."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 INDEX_TYPE = "Flat"
+_RETRY_SECONDS = 0.1
 _TIES = 16  # more than asked for are fetched, so that equal scores at the end can be put in order
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -158,24 +160,32 @@ class VectorIndex:
     def _load(self, database: Database) -> None:
         """Load the saved index; whatever is wrong with it, the vectors in the database make a new one."""
         self._index, self._sequence = None, 0
-        if not self._data.exists() and not self._about.exists():
+        for attempt in range(2):
+            if not self._data.exists() and not self._about.exists():
+                return
+            try:
+                self._index, self._sequence = self._read(database)
+            except (OSError, ValueError, RuntimeError, KeyError) as error:
+                if attempt == 0:  # a writer in another process may be between its two files
+                    time.sleep(_RETRY_SECONDS)
+                    continue
+                logger.warning("{path} is rebuilt from the database: {error}", path=str(self._data), error=str(error))
+                return
+            self._saved_sequence = self._sequence
             return
-        try:
-            about = read_json(self._about)
-            if about is None:
-                raise ValueError(f"{self._about.name} is missing or damaged")
-            if not self._fits(about, database):
-                raise ValueError(f"{self._about.name} belongs to another store or format")
-            if checksum(self._data) != about["crc32"]:
-                raise ValueError("its checksum is wrong")
-            index = import_faiss().read_index(str(self._data))
-            if index.ntotal != about["vectors"]:
-                raise ValueError(f"it holds {index.ntotal} vectors, not {about['vectors']}")
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            logger.warning("{path} is rebuilt from the database: {error}", path=str(self._data), error=str(error))
-            return
-        self._index, self._sequence = index, about["sequence"]
-        self._saved_sequence = about["sequence"]
+
+    def _read(self, database: Database) -> "tuple[faiss.IndexIDMap, int]":
+        about = read_json(self._about)
+        if about is None:
+            raise ValueError(f"{self._about.name} is missing or damaged")
+        if not self._fits(about, database):
+            raise ValueError(f"{self._about.name} belongs to another store or format")
+        if checksum(self._data) != about["crc32"]:
+            raise ValueError("its checksum is wrong")
+        index = import_faiss().read_index(str(self._data))
+        if index.ntotal != about["vectors"]:
+            raise ValueError(f"it holds {index.ntotal} vectors, not {about['vectors']}")
+        return index, int(about["sequence"])
 
 
 def _bitmap(rows: Rows) -> "np.ndarray[Any, np.dtype[np.uint8]]":

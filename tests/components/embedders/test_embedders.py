@@ -47,15 +47,17 @@ def folder_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_embeddings_equal_those_of_sentence_transformers(reference: np.ndarray) -> None:
-    vectors = TextEmbedder(device="cpu").embed(SENTENCES)
+    vectors = TextEmbedder(precision="float32").embed(SENTENCES)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(SENTENCES), 384)
     np.testing.assert_allclose(vectors, reference, atol=1e-5)
-    np.testing.assert_allclose(PassageEmbedder(device="cpu", batch_size=2).embed(SENTENCES), reference, atol=1e-5)
+    passages = PassageEmbedder(batch_size=2, precision="float32")
+    np.testing.assert_allclose(passages.embed(SENTENCES), reference, atol=1e-5)
+    np.testing.assert_allclose(TextEmbedder(engine="torch").embed(SENTENCES), reference, atol=1e-5)
 
 
 def test_one_question_gives_a_list_of_numbers(reference: np.ndarray) -> None:
-    embedding = TextEmbedder(device="cpu").run(SENTENCES[0])["embedding"]
+    embedding = TextEmbedder(precision="float32").run(SENTENCES[0])["embedding"]
     assert isinstance(embedding, list)
     np.testing.assert_allclose(embedding, reference[0], atol=1e-5)
 
@@ -87,14 +89,11 @@ def test_both_embedders_share_one_model() -> None:
 
 
 def test_prompts_of_the_model_are_put_before_questions_and_passages(folder_copy: Path) -> None:
-    plain = TextEmbedder(device="cpu")
-    model = str(folder_copy)
-    np.testing.assert_allclose(
-        TextEmbedder(model, device="cpu").embed(["hello"]), plain.embed(["query: hello"]), atol=1e-5
-    )
-    np.testing.assert_allclose(
-        PassageEmbedder(model, device="cpu").embed(["hello"]), plain.embed(["passage: hello"]), atol=1e-5
-    )
+    plain = TextEmbedder(precision="float32")
+    question = TextEmbedder(str(folder_copy), precision="float32").embed(["hello"])
+    np.testing.assert_allclose(question, plain.embed(["query: hello"]), atol=1e-5)
+    passage = PassageEmbedder(str(folder_copy), precision="float32").embed(["hello"])
+    np.testing.assert_allclose(passage, plain.embed(["passage: hello"]), atol=1e-5)
 
 
 def test_loading_is_silent_and_needs_no_network(
@@ -139,9 +138,14 @@ def test_the_dimension_is_known() -> None:
 
 
 def test_lower_precision_stays_close(reference: np.ndarray) -> None:
-    vectors = TextEmbedder(device="cpu", precision="bfloat16").embed(SENTENCES)
-    assert vectors.dtype == np.float32
-    assert (vectors * reference).sum(axis=1).min() > 0.99
+    for engine, precision, least in (
+        ("openvino", "bfloat16", 0.9998),
+        ("torch", "bfloat16", 0.99),
+        ("auto", "auto", 0.9998),
+    ):
+        vectors = TextEmbedder(precision=precision, engine=engine).embed(SENTENCES)
+        assert vectors.dtype == np.float32
+        assert (vectors * reference).sum(axis=1).min() > least
 
 
 @pytest.mark.parametrize("device", ["", "gpu", "cuda:99", "meta", 3.5])
@@ -151,8 +155,10 @@ def test_devices_that_do_not_exist_are_refused(device: Any) -> None:
 
 
 def test_wrong_parameters_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="precision must be one of float32, bfloat16, float16, got 'int8'"):
-        TextEmbedder(precision="int8")
+    with pytest.raises(ConfigurationError, match="precision must be one of auto, .*, got 'int4'"):
+        TextEmbedder(precision="int4")
+    with pytest.raises(ConfigurationError, match="engine must be one of auto, torch, openvino, got 'onnx'"):
+        PassageEmbedder(engine="onnx")
     with pytest.raises(ConfigurationError, match="batch_size must be a whole number of at least 1, got 0"):
         PassageEmbedder(batch_size=0)
     with pytest.raises(ConfigurationError, match="text must be a string, got list"):
@@ -161,7 +167,11 @@ def test_wrong_parameters_are_refused() -> None:
 
 def test_the_components_go_through_a_dictionary() -> None:
     for embedder, parameters in (
-        (TextEmbedder(), {"model": DEFAULT_EMBEDDER, "device": None, "precision": "float32"}),
+        (TextEmbedder(), {"model": DEFAULT_EMBEDDER, "device": None}),
+        (
+            TextEmbedder(precision="float32", engine="torch"),
+            {"model": DEFAULT_EMBEDDER, "device": None, "precision": "float32", "engine": "torch"},
+        ),
         (
             PassageEmbedder(batch_size=8),
             {
@@ -169,7 +179,6 @@ def test_the_components_go_through_a_dictionary() -> None:
                 "batch_size": 8,
                 "device": None,
                 "progress_bar": False,
-                "precision": "float32",
             },
         ),
     ):

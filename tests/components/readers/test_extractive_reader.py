@@ -111,7 +111,12 @@ def assert_spans_equal(folder: Path, model: object, length: int, stride: int, as
     tokenizer = AutoTokenizer.from_pretrained(folder)
     question = "When does the harbour close, and who gave the compasses?"
     reader = ExtractiveReader(
-        str(folder), max_seq_length=asked_length or length, stride=stride, overlap_threshold=None, no_answer=False
+        str(folder),
+        max_seq_length=asked_length or length,
+        stride=stride,
+        overlap_threshold=None,
+        no_answer=False,
+        precision="float32",
     )
     for passage in PASSAGES:
         answers = reader.run(question, [Document(content=passage)], top_k=1_000_000)["answers"]

@@ -1,0 +1,79 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.indexing.sources import find_scopes, scan
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    for name in ("docs/a.txt", "docs/sub/b.txt", "docs/.hidden/c.txt", "docs/.d.txt", "outside.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path / "docs"
+
+
+def test_a_folder_is_a_root_named_like_it_and_hidden_files_are_not_looked_at(docs: Path) -> None:
+    (scope,) = find_scopes([docs], {})
+    assert (scope.root, scope.folder, scope.prefix) == ("docs", docs, "")
+    assert [file.path for file in scan(scope).files] == ["a.txt", "sub/b.txt"]
+
+
+def test_a_single_file_and_a_folder_inside_belong_to_the_root_that_holds_them(docs: Path) -> None:
+    known = {"docs": str(docs)}
+    file, folder = find_scopes([docs / "a.txt", docs / "sub"], known)
+    assert [(s.root, s.prefix) for s in (file, folder)] == [("docs", "a.txt"), ("docs", "sub/")]
+    assert [found.path for found in scan(file).files] == ["a.txt"]
+    assert [found.path for found in scan(folder).files] == ["sub/b.txt"]
+
+
+def test_paths_inside_other_paths_are_looked_at_once(docs: Path) -> None:
+    assert len(find_scopes([docs, docs / "sub", docs / "a.txt", docs], {})) == 1
+
+
+def test_another_root_of_the_same_name_needs_a_name_of_its_own(docs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"already has a root 'docs', the folder /elsewhere/docs.*--root-name"):
+        find_scopes([docs], {"docs": "/elsewhere/docs"})
+    (scope,) = find_scopes([docs], {"docs": "/elsewhere/docs"}, root_name="handbook")
+    assert scope.root == "handbook"
+    (moved,) = find_scopes([docs], {"docs": "/elsewhere/docs"}, root_name="docs")
+    assert moved.folder == docs
+
+
+def test_a_folder_that_holds_a_root_is_refused_rather_than_indexed_twice(docs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="as a root of its own"):
+        find_scopes([tmp_path], {"docs": str(docs)})
+
+
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere does not exist"):
+        find_scopes([tmp_path / "nowhere"], {})
+
+
+def test_links_that_lead_out_of_the_root_are_named_and_not_followed(docs: Path) -> None:
+    (docs / "in.txt").symlink_to(docs / "a.txt")
+    (docs / "out.txt").symlink_to(docs.parent / "outside.txt")
+    (docs / "loop").symlink_to(docs)
+    (docs / "broken.txt").symlink_to(docs / "missing.txt")
+    (scope,) = find_scopes([docs], {})
+    found = scan(scope)
+    assert [file.path for file in found.files] == ["a.txt", "in.txt", "sub/b.txt"]
+    assert [Path(outcome.path).name for outcome in found.skipped] == ["out.txt"]
+    assert [Path(outcome.path).name for outcome in found.unreadable] == ["broken.txt"]
+
+
+def test_the_index_itself_is_not_indexed(docs: Path) -> None:
+    (scope,) = find_scopes([docs], {})
+    assert [file.path for file in scan(scope, leave_out=docs / "sub").files] == ["a.txt"]
+
+
+def test_a_pipe_and_a_name_that_is_not_utf8_are_named(docs: Path) -> None:
+    os.mkfifo(docs / "pipe.txt")
+    Path(os.fsdecode(os.fsencode(docs) + b"/bad\xff.txt")).write_text("x")
+    (scope,) = find_scopes([docs], {})
+    found = scan(scope)
+    assert "neither a file" in found.skipped[0].reason
+    assert "not UTF-8" in found.unreadable[0].reason
+    assert [file.path for file in found.files] == ["a.txt", "sub/b.txt"]
