@@ -21,7 +21,7 @@ from transformers.pipelines.base import Pipeline
 from lodestone.components.engines.engine import FloatArray
 from lodestone.components.engines.independent import independent_forward
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.models import DEFAULT_READER, resolve_model
+from lodestone.components.models import DEFAULT_READER, resolve_model, tokenizer_folder
 from lodestone.components.readers.pipeline.context import Context, read_contexts
 from lodestone.components.readers.pipeline.example import Example, parse_examples
 from lodestone.components.readers.pipeline.options import Options, checked_options
@@ -95,7 +95,7 @@ class QuestionAnsweringPipeline(Pipeline):
             loaded = AutoModelForQuestionAnswering.from_pretrained(folder, dtype=kwargs.get("dtype", torch.float32))
             tokenizer = folder if tokenizer is None else tokenizer
         if isinstance(tokenizer, str) or hasattr(tokenizer, "__fspath__"):
-            tokenizer = AutoTokenizer.from_pretrained(resolve_model(str(tokenizer)))
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder(str(tokenizer)))
         if not getattr(tokenizer, "is_fast", False):
             raise ConfigurationError(f"a fast tokenizer is needed, got {type(tokenizer).__name__}")
         super().__init__(model=loaded, tokenizer=tokenizer, task=task, **kwargs)
