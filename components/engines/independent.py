@@ -34,7 +34,7 @@ class _BigBird:
 
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **others}
         lengths = attention_mask.sum(dim=1)
-        outputs = {}
+        outputs: dict[str, Any] = {}
         with self._lock:
             self._model.bert.set_attention_type(self._attention)
             # The longest first: only a short one changes the attention.

@@ -61,4 +61,9 @@ def _converted_tokenizer(folder: Path) -> "Tokenizer":
     backend = getattr(slow, "backend_tokenizer", None)
     if backend is None:
         raise ConfigurationError(f"{str(folder)!r} has no tokenizer.json, and its tokenizer has no fast version")
+    # Without any vocabulary file transformers makes one of the special tokens alone, for which every word is unknown.
+    if backend.get_vocab_size() <= len(backend.get_added_tokens_decoder()):
+        raise ConfigurationError(
+            f"{str(folder)!r} holds no tokenizer; name the one that the model was trained with (`tokenizer=`)"
+        )
     return Tokenizer.from_str(backend.to_str())

@@ -26,15 +26,15 @@ from lodestone.components.readers.question_answering_pipeline import QuestionAns
 QUESTION = "When does the harbour close, and who gave the compasses?"
 PASSAGES = [
     "The lighthouse of Varnholm was built by Ida Holm in 1911. It is 34 metres tall and has 181 steps.",
-    "The harbour opens at six in the morning and closes at ten in the evening, except on public holidays. " * 12,
+    "The harbour opens at six in the morning and closes at ten in the evening, except on public holidays. " * 7,
     "Café Ærø 🐙 serves smørrebrød – open since 1902 – and naïve tourists; Zoë Ångström-O'Neill runs it.",
-    "In winter the museum is closed. Its collection of compasses was given by the widow of Captain Lind. " * 6,
+    "In winter the museum is closed. Its collection of compasses was given by the widow of Captain Lind. " * 4,
     "闭馆时间是晚上十点。博物馆冬天关闭。",
 ]
 SIZES = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
 
 # Short answers, so that every span can be compared: of the best ones alone two may change places at the last digit.
-LONGEST = 3
+LONGEST = 2
 
 Make = Callable[[Path], Any]
 
@@ -276,7 +276,9 @@ def test_every_span_and_margin_is_that_of_plain_transformers_code(family: Any) -
 
 def test_a_window_longer_than_the_model_has_positions_for_is_cut_to_what_it_has(family: Any) -> None:
     folder, tokenizer, length = family
-    long = " ".join(PASSAGES[:1] + PASSAGES[3:4] * (1 + length // 128))
+    long = PASSAGES[0] * 2
+    while len(tokenizer(QUESTION, long)["input_ids"]) < length + 10:
+        long += PASSAGES[0]
     fresh = AutoModelForQuestionAnswering.from_pretrained(folder, dtype=torch.float32).eval()
     [ours] = quoted(make_reader(folder, max_seq_length=length * 2, stride=32), [long])
     assert_equal(ours, expected(fresh, tokenizer, long, length, 32))
@@ -304,7 +306,7 @@ def test_a_tokenizer_from_another_folder_is_used(name: str, shared: Path, tmp_pa
     reader = make_reader(tmp_path / "model", tokenizer=str(tmp_path / "tokenizer"), **settings)
     [ours] = quoted(reader, [PASSAGES[1]])
     assert_equal(ours, expected(model, tokenizer, PASSAGES[1], 128, 32))
-    with pytest.raises(ConfigurationError, match="tokenizer"):
+    with pytest.raises(ConfigurationError, match="holds no tokenizer"):
         make_reader(tmp_path / "model", **settings).warm_up()
 
 
@@ -313,8 +315,8 @@ def test_windows_of_long_models_hold_a_whole_passage(name: str, shared: Path, tm
     model, tokenizer = make_model(name, shared)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    passage = PASSAGES[3][:400] + PASSAGES[0]
-    assert 128 < len(tokenizer(QUESTION, passage)["input_ids"]) < 512
+    passage = PASSAGES[1][:300] + PASSAGES[0] + PASSAGES[3][:200]
+    assert 112 < len(tokenizer(QUESTION, passage)["input_ids"]) < 512
     reader = make_reader(tmp_path, max_seq_length=512)
     [whole] = quoted(reader, [passage])
     assert_equal(whole, expected(model, tokenizer, passage, 512, 128))
