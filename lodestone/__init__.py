@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from lodestone.components.embedders import PassageEmbedder, TextEmbedder
     from lodestone.components.readers import ExtractiveReader
+    from lodestone.components.readers.registration import register
     from lodestone.components.retrievers import FaissBM25Retriever, FaissEmbeddingRetriever, FaissHybridRetriever
     from lodestone.components.splitters import PassageSplitter
     from lodestone.components.stores import FaissDocumentStore
@@ -25,6 +26,7 @@ _MODULES = {
     "PassageEmbedder": "lodestone.components.embedders",
     "PassageSplitter": "lodestone.components.splitters",
     "TextEmbedder": "lodestone.components.embedders",
+    "register": "lodestone.components.readers.registration",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "PassageEmbedder",
     "PassageSplitter",
     "TextEmbedder",
+    "register",
 ]
 
 

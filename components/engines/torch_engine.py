@@ -9,6 +9,7 @@ import numpy as np
 
 from lodestone.components.engines.device import checked_device
 from lodestone.components.engines.engine import Inputs, Outputs
+from lodestone.components.engines.independent import independent_forward
 from lodestone.components.engines.loading import load_model, max_length, takes_segments
 from lodestone.components.engines.task import READER, Task
 
@@ -52,7 +53,7 @@ class TorchEngine:
             self.device = str(model.device)
         else:
             model.to(self.device)
-        self._model = model
+        self._model = independent_forward(model)
         self._outputs = task.outputs
         self._on_gpu = self.device.startswith("cuda")
         self.precision = str(model.dtype).removeprefix("torch.")

@@ -10,17 +10,18 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-def tokenizer_folder(name: str) -> Path:
+def tokenizer_folder(name: str, token: str | None = None) -> Path:
     """The folder that holds a model's tokenizer.
 
     :param name: A model's name, as for `resolve_model`, or a folder that holds nothing but a tokenizer.
+    :param token: A hub token for private models.
     :returns: The folder.
     :raises ConfigurationError: There is no such model.
     """
     folder = Path(name).expanduser() if name else None
     if folder is not None and (folder / "tokenizer.json").is_file():
         return folder
-    return resolve_model(name)
+    return resolve_model(name, token=token)
 
 
 def load_tokenizer(name_or_folder: str | Path) -> "Tokenizer":
@@ -60,4 +61,9 @@ def _converted_tokenizer(folder: Path) -> "Tokenizer":
     backend = getattr(slow, "backend_tokenizer", None)
     if backend is None:
         raise ConfigurationError(f"{str(folder)!r} has no tokenizer.json, and its tokenizer has no fast version")
+    # Without any vocabulary file transformers makes one of the special tokens alone, for which every word is unknown.
+    if backend.get_vocab_size() <= len(backend.get_added_tokens_decoder()):
+        raise ConfigurationError(
+            f"{str(folder)!r} holds no tokenizer; name the one that the model was trained with (`tokenizer=`)"
+        )
     return Tokenizer.from_str(backend.to_str())

@@ -13,7 +13,7 @@ from haystack.utils import ComponentDevice, Secret
 from lodestone.components.engines import Engine, checked_engine, checked_precision, make_engine
 from lodestone.components.engines.engine import IntArray
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.models import DEFAULT_READER, load_tokenizer, resolve_model
+from lodestone.components.models import DEFAULT_READER, load_tokenizer, resolve_model, tokenizer_folder
 from lodestone.components.readers.answers import no_answer as no_answer_of
 from lodestone.components.readers.answers import to_extracted_answers
 from lodestone.components.readers.calibration import CALIBRATION_FILE, Calibration, hash_weights
@@ -164,7 +164,7 @@ class ExtractiveReader:
                 return
             token = self.token.resolve_value() if self.token is not None else None
             folder = resolve_model(self.model, token=token)
-            words = folder if self.tokenizer is None else resolve_model(self.tokenizer, token=token)
+            words = folder if self.tokenizer is None else tokenizer_folder(self.tokenizer, token=token)
             self._pair = PairTokenizer(load_tokenizer(words))
             self._calibration = self._load_calibration(folder)
             self._engine = make_engine(
