@@ -16,7 +16,7 @@ from lodestone.indexing.sources import Scan, Scope, SourceFile, find_scopes, sca
 from lodestone.pipelines.models import check_embedding_model, remember_embedding_model
 from lodestone.pipelines.stages import IndexingStages
 
-_BATCH_PASSAGES = 512
+_BATCH_PASSAGES = 256
 _BATCH_FILES = 64
 
 

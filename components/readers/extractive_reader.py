@@ -1,8 +1,10 @@
 """The extractive reader: reads every passage it is given and quotes the answers."""
 
+import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,17 @@ from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.dataclasses import ExtractedAnswer
 from haystack.utils import ComponentDevice, Secret
 
-from lodestone.components.engines import Engine, checked_engine, checked_precision, make_engine
-from lodestone.components.engines.engine import IntArray
+from lodestone.components.engines import checked_engine, checked_precision, make_engine
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import DEFAULT_READER, load_tokenizer, resolve_model, tokenizer_folder
-from lodestone.components.readers.answers import no_answer as no_answer_of
-from lodestone.components.readers.answers import to_extracted_answers
 from lodestone.components.readers.calibration import CALIBRATION_FILE, Calibration, hash_weights
-from lodestone.components.readers.merging import MergedAnswer, Quote, merge
-from lodestone.components.readers.spans import Span, best_spans
-from lodestone.components.readers.tokens import PairTokenizer, PassageTokens
-from lodestone.components.readers.windows import Batch, Window, cut, fill, pack
+from lodestone.components.readers.merging import Merger
+from lodestone.components.readers.passage_reader import PassageReader, ReadStatistics
+from lodestone.components.readers.scoring import CalibratedScoring, FactorScoring, MarginScoring, Scoring
+from lodestone.components.readers.settings import ReadSettings
+from lodestone.components.readers.tokens import PairTokenizer
 
 logger = logging.getLogger(__name__)
-
-_ANSWERS_PER_WINDOW = 20
 
 
 @component
@@ -67,6 +65,7 @@ class ExtractiveReader:
         overlap_threshold: float | None = 0.01,
         context_chars: int = 150,
         calibration: str | None = None,
+        calibration_factor: float | None = None,
         model_kwargs: dict[str, Any] | None = None,
         engine: str = "auto",
         precision: str = "auto",
@@ -90,6 +89,8 @@ class ExtractiveReader:
             characters only the better is an answer; None keeps all.
         :param context_chars: Characters of context to give on each side of an answer.
         :param calibration: A calibration file; None for the one in the model's folder, if there is one.
+        :param calibration_factor: Score as `TransformersExtractiveReader` does, by `sigmoid(factor * logits)`, which is
+            no calibrated probability; None scores as this class says.
         :param model_kwargs: Passed on to transformers when the model is loaded, by the torch engine.
         :param engine: What runs the model: "openvino", "torch", or "auto" for the fastest one here.
         :param precision: What it computes in: "float32", "bfloat16", "float16" (GPU), "int8" (after `lodestone
@@ -100,29 +101,27 @@ class ExtractiveReader:
         self.tokenizer = tokenizer
         self.device = device.to_torch_str() if isinstance(device, ComponentDevice) else device
         self.token = token
-        self.top_k = top_k
-        self.score_threshold = score_threshold
-        self.max_seq_length = max_seq_length
-        self.stride = stride
-        self.max_query_length = max_query_length
-        self.max_answer_length = max_answer_length
-        self.max_batch_size = max_batch_size
-        self.answers_per_seq = answers_per_seq
-        self.no_answer = no_answer
-        self.overlap_threshold = overlap_threshold
-        self.context_chars = context_chars
+        self.settings = ReadSettings(
+            top_k=top_k,
+            score_threshold=score_threshold,
+            max_seq_length=max_seq_length,
+            stride=stride,
+            max_query_length=max_query_length,
+            max_answer_length=max_answer_length,
+            max_batch_size=max_batch_size,
+            answers_per_seq=answers_per_seq,
+            no_answer=no_answer,
+            overlap_threshold=overlap_threshold,
+            context_chars=context_chars,
+        )
         self.calibration = calibration
+        self.calibration_factor = calibration_factor
         self.model_kwargs = model_kwargs
         self.engine = checked_engine(engine)
         self.precision = checked_precision(precision)
-        _at_least(1, top_k=top_k, max_seq_length=max_seq_length, max_query_length=max_query_length)
-        _at_least(1, max_answer_length=max_answer_length, max_batch_size=max_batch_size)
-        _at_least(1, answers_per_seq=answers_per_seq)
-        _at_least(0, stride=stride, context_chars=context_chars)
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._pair: PairTokenizer | None = None
-        self._calibration: Calibration | None = None
+        self._reader: PassageReader | None = None
+        self._scoring: Scoring | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Serialize the parameters as they were given; nothing that this machine chose is written down."""
@@ -133,18 +132,9 @@ class ExtractiveReader:
             tokenizer=self.tokenizer,
             device=self.device,
             token=self.token,
-            top_k=self.top_k,
-            score_threshold=self.score_threshold,
-            max_seq_length=self.max_seq_length,
-            stride=self.stride,
-            max_query_length=self.max_query_length,
-            max_answer_length=self.max_answer_length,
-            max_batch_size=self.max_batch_size,
-            answers_per_seq=self.answers_per_seq,
-            no_answer=self.no_answer,
-            overlap_threshold=self.overlap_threshold,
-            context_chars=self.context_chars,
+            **asdict(self.settings),
             calibration=self.calibration,
+            calibration_factor=self.calibration_factor,
             model_kwargs=self.model_kwargs,
             **chosen,
         )
@@ -160,192 +150,159 @@ class ExtractiveReader:
         :raises ConfigurationError: If the model, its tokenizer or its calibration cannot be used.
         """
         with self._lock:
-            if self._engine is not None:
+            if self._reader is not None:
                 return
             token = self.token.resolve_value() if self.token is not None else None
             folder = resolve_model(self.model, token=token)
             words = folder if self.tokenizer is None else tokenizer_folder(self.tokenizer, token=token)
-            self._pair = PairTokenizer(load_tokenizer(words))
-            self._calibration = self._load_calibration(folder)
-            self._engine = make_engine(
+            pair = PairTokenizer(load_tokenizer(words))
+            self._scoring = self._choose_scoring(folder)
+            engine = make_engine(
                 folder,
                 device=self.device,
                 engine=self.engine,
                 precision=self.precision,
                 model_kwargs=self.model_kwargs,
             )
+            self._reader = PassageReader(pair, engine)
 
     @property
     def calibrated(self) -> bool:
         """Whether scores are probabilities; known after `warm_up`."""
-        return self._calibration is not None
+        return self._scoring is not None and self._scoring.calibrated
 
-    @component.output_types(answers=list[ExtractedAnswer])
+    @component.output_types(answers=list[ExtractedAnswer], meta=dict[str, Any])
     def run(
         self,
         query: str,
         documents: list[Document],
         top_k: int | None = None,
         score_threshold: float | None = None,
+        max_seq_length: int | None = None,
+        stride: int | None = None,
+        max_batch_size: int | None = None,
+        answers_per_seq: int | None = None,
         no_answer: bool | None = None,
-    ) -> dict[str, list[ExtractedAnswer]]:
+        overlap_threshold: float | None = None,
+    ) -> dict[str, Any]:
         """Answer one question from passages.
 
         :param query: The question.
         :param documents: The passages; one without text is skipped, one given twice is read once.
-        :param top_k: The most answers; None for the reader's own.
-        :param score_threshold: The lowest score; None for the reader's own.
-        :param no_answer: Whether to give "no answer"; None for the reader's own.
+        :param top_k: This and what follows: as in `__init__`; None for what was given there.
+        :param score_threshold: As above.
+        :param max_seq_length: As above.
+        :param stride: As above.
+        :param max_batch_size: As above.
+        :param answers_per_seq: As above.
+        :param no_answer: As above.
+        :param overlap_threshold: As above.
         :returns: `answers`, best first, "no answer" at its place among them. `score` is a probability where
             `meta["calibrated"]`, else a logit margin (0 for "no answer"). `document_offset` counts in the passage,
             `context_offset` in `context`, `meta["start"]` and `meta["end"]` in the document's text.
+            `meta`: `windows` and `passages` read, and `timings_ms` by stage.
         :raises ConfigurationError: If a parameter is out of range or the model cannot be used.
         """
-        answers = self.run_batch([query], [documents], top_k, score_threshold, no_answer)
-        return {"answers": answers["answers"][0]}
+        settings = self.settings.given(
+            top_k=top_k,
+            score_threshold=score_threshold,
+            max_seq_length=max_seq_length,
+            stride=stride,
+            max_batch_size=max_batch_size,
+            answers_per_seq=answers_per_seq,
+            no_answer=no_answer,
+            overlap_threshold=overlap_threshold,
+        )
+        answers, meta = self._answer([query], [documents], settings)
+        return {"answers": answers[0], "meta": meta}
+
+    @component.output_types(answers=list[ExtractedAnswer], meta=dict[str, Any])
+    async def run_async(
+        self,
+        query: str,
+        documents: list[Document],
+        top_k: int | None = None,
+        score_threshold: float | None = None,
+        max_seq_length: int | None = None,
+        stride: int | None = None,
+        max_batch_size: int | None = None,
+        answers_per_seq: int | None = None,
+        no_answer: bool | None = None,
+        overlap_threshold: float | None = None,
+    ) -> dict[str, Any]:
+        """`run` in a thread of its own, so that an event loop goes on meanwhile."""
+        return await asyncio.to_thread(
+            self.run,
+            query,
+            documents,
+            top_k,
+            score_threshold,
+            max_seq_length,
+            stride,
+            max_batch_size,
+            answers_per_seq,
+            no_answer,
+            overlap_threshold,
+        )
 
     def run_batch(
         self,
         queries: list[str],
-        documents: list[list[Document]],
+        documents_per_query: list[list[Document]],
         top_k: int | None = None,
         score_threshold: float | None = None,
         no_answer: bool | None = None,
-    ) -> dict[str, list[list[ExtractedAnswer]]]:
+    ) -> dict[str, Any]:
         """Answer many questions, each from its own passages, in shared batches.
 
         :param queries: The questions.
-        :param documents: For each question its passages.
+        :param documents_per_query: For each question its passages.
         :param top_k: As in `run`.
         :param score_threshold: As in `run`.
         :param no_answer: As in `run`.
-        :returns: `answers`: for each question what `run` gives.
+        :returns: `answers`: for each question what `run` gives; `meta` of the whole call.
         :raises ConfigurationError: If there are not as many lists of passages as questions, or as in `run`.
         """
-        if len(queries) != len(documents):
-            raise ConfigurationError(f"got {len(queries)} queries but {len(documents)} lists of documents")
-        _at_least(1, top_k=top_k)
+        if len(queries) != len(documents_per_query):
+            raise ConfigurationError(f"got {len(queries)} queries but {len(documents_per_query)} lists of documents")
+        settings = self.settings.given(top_k=top_k, score_threshold=score_threshold, no_answer=no_answer)
+        answers, meta = self._answer(queries, documents_per_query, settings)
+        return {"answers": answers, "meta": meta}
+
+    def _answer(
+        self, queries: list[str], documents: list[list[Document]], settings: ReadSettings
+    ) -> tuple[list[list[ExtractedAnswer]], dict[str, Any]]:
         self.warm_up()
+        assert self._reader is not None
+        assert self._scoring is not None
+        statistics = ReadStatistics()
         passages = [_readable(listed) for listed in documents]
-        quotes = self._read(queries, passages)
-        top_k = self.top_k if top_k is None else top_k
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        with_none = self.no_answer if no_answer is None else no_answer
-        merged = [merge(found, self.overlap_threshold) for found in quotes]
-        return {
-            "answers": [
-                self._score(query, answers, top_k, threshold, with_none)
-                for query, answers in zip(queries, merged, strict=True)
+        mergers = [Merger(settings.overlap_threshold, self._scoring.rank) for _ in queries]
+        for query, quotes in self._reader.read(queries, passages, settings, statistics):
+            with statistics.timed("merge"):
+                mergers[query].add(quotes)
+        with statistics.timed("merge"):
+            answers = [
+                self._scoring.answers(query, merger.merged(), settings)
+                for query, merger in zip(queries, mergers, strict=True)
             ]
-        }
+        timings = {stage: round(spent, 2) for stage, spent in statistics.milliseconds.items()}
+        return answers, {"windows": statistics.windows, "passages": statistics.passages, "timings_ms": timings}
 
-    def _read(self, queries: Sequence[str], passages: Sequence[Sequence[Document]]) -> list[list[Quote]]:
-        assert self._engine is not None
-        assert self._pair is not None
-        questions = self._question_tokens(queries)
-        texts: dict[str, int] = {}
-        for listed in passages:
-            for document in listed:
-                texts.setdefault(document.content or "", len(texts))
-        tokens = self._pair.passages(list(texts))
-        owners: dict[tuple[int, int], list[Document]] = {}
-        for query, listed in enumerate(passages):
-            for document in listed:
-                owners.setdefault((query, texts[document.content or ""]), []).append(document)
-
-        quotes: list[list[Quote]] = [[] for _ in queries]
-        for window, spans in self._forward(self._windows(owners, questions, tokens), questions, tokens):
-            for document in owners[window.query, window.passage]:
-                found = tokens[window.passage]
-                quotes[window.query].extend(_quotes(document, found, spans))
-        return quotes
-
-    def _question_tokens(self, queries: Sequence[str]) -> list[list[int]]:
-        assert self._pair is not None
-        questions = self._pair.questions(list(queries))
-        for query, question in zip(queries, questions, strict=True):
-            if len(question) > self.max_query_length:
-                logger.warning(
-                    "The question '%.60s...' has %d tokens; only its first %d are read (max_query_length)",
-                    query,
-                    len(question),
-                    self.max_query_length,
-                )
-        return [question[: self.max_query_length] for question in questions]
-
-    def _windows(
-        self, pairs: Iterable[tuple[int, int]], questions: Sequence[Sequence[int]], tokens: Sequence[PassageTokens]
-    ) -> list[Window]:
-        assert self._engine is not None
-        assert self._pair is not None
-        length = min(self.max_seq_length, self._engine.max_length)
-        return [
-            window
-            for query, passage in pairs
-            for window in cut(
-                query,
-                passage,
-                len(tokens[passage]),
-                question_tokens=len(questions[query]),
-                template=self._pair.template,
-                length=length,
-                stride=self.stride,
-            )
-        ]
-
-    def _forward(
-        self, windows: Sequence[Window], questions: Sequence[Sequence[int]], tokens: Sequence[PassageTokens]
-    ) -> Iterable[tuple[Window, list[Span]]]:
-        assert self._engine is not None
-        assert self._pair is not None
-        count = _ANSWERS_PER_WINDOW if self.answers_per_seq is None else self.answers_per_seq
-        groups = list(pack(windows, max_tokens=self._engine.batch_tokens, max_windows=self.max_batch_size))
-        inputs = (self._inputs(fill(group, questions, tokens, self._pair.template)) for group in groups)
-        for group, outputs in zip(groups, self._engine.forward_many(inputs), strict=True):
-            spans = best_spans(
-                outputs["start_logits"],
-                outputs["end_logits"],
-                group,
-                max_answer_length=self.max_answer_length,
-                count=count,
-            )
-            yield from zip(group, spans, strict=True)
-
-    def _inputs(self, batch: Batch) -> dict[str, IntArray]:
-        assert self._engine is not None
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        if self._engine.takes_segments:
-            inputs["token_type_ids"] = batch.token_type_ids
-        return inputs
-
-    def _score(
-        self, query: str, merged: list[MergedAnswer], top_k: int, threshold: float | None, with_none: bool
-    ) -> list[ExtractedAnswer]:
-        margins = [answer.best.margin for answer in merged]
-        if self._calibration is None:
-            scores, none = margins, 0.0
-        else:
-            scores, none = self._calibration.distribution(margins)
-        answers = to_extracted_answers(
-            query, merged[:top_k], scores[:top_k], calibrated=self.calibrated, context_chars=self.context_chars
-        )
-        if with_none:
-            answers.append(no_answer_of(query, none, calibrated=self.calibrated))
-        answers.sort(key=lambda answer: -answer.score)
-        return [answer for answer in answers if threshold is None or answer.score >= threshold]
-
-    def _load_calibration(self, folder: Path) -> Calibration | None:
+    def _choose_scoring(self, folder: Path) -> Scoring:
+        if self.calibration_factor is not None:
+            return FactorScoring(self.calibration_factor)
         if self.calibration is not None:
-            return Calibration.load(Path(self.calibration))
+            return CalibratedScoring(Calibration.load(Path(self.calibration)))
         path = folder / CALIBRATION_FILE
         if not path.exists():
             logger.warning("%s has no calibration: scores are raw logit margins, not probabilities", self.model)
-            return None
+            return MarginScoring()
         calibration = Calibration.load(path)
         if calibration.weights_sha256 not in (None, hash_weights(folder)):
             logger.warning("%s was fitted for other weights and is left aside: scores are raw margins", path)
-            return None
-        return calibration
+            return MarginScoring()
+        return CalibratedScoring(calibration)
 
 
 def _readable(documents: Sequence[Document]) -> list[Document]:
@@ -360,21 +317,3 @@ def _readable(documents: Sequence[Document]) -> list[Document]:
     if empty:
         logger.warning("%d of %d passages hold no text and were skipped", empty, len(documents))
     return list(read.values())
-
-
-def _quotes(document: Document, tokens: PassageTokens, spans: Iterable[Span]) -> Iterable[Quote]:
-    content = document.content or ""
-    for span in spans:
-        start, end = int(tokens.starts[span.first]), int(tokens.ends[span.last])
-        # Some tokenizers count the space before a word into its first token.
-        text = content[start:end]
-        start += len(text) - len(text.lstrip())
-        end = start + len(text.strip())
-        if end > start:
-            yield Quote(document, start, end, span.margin)
-
-
-def _at_least(lowest: int, **values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and value < lowest:
-            raise ConfigurationError(f"{name} must be at least {lowest}, got {value}")

@@ -1,7 +1,8 @@
 """One answer out of the same quote found in several windows, passages and documents."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from haystack import Document
 
@@ -16,12 +17,14 @@ class Quote:
     :param start: First character in the passage's content.
     :param end: The character behind the last one.
     :param margin: Logit margin over the null score of the window it was found in.
+    :param logit: Start plus end logit.
     """
 
     document: Document
     start: int
     end: int
     margin: float
+    logit: float
 
     @property
     def text(self) -> str:
@@ -39,7 +42,7 @@ class Quote:
         start = self.document.meta.get("split_idx_start")
         return start if isinstance(start, int) and "source_id" in self.document.meta else 0
 
-    @property
+    @cached_property
     def place(self) -> tuple[str, int, int]:
         """Document, first character in it, and the character behind the last."""
         return self.origin, self.start + self.shift, self.end + self.shift
@@ -61,34 +64,57 @@ class MergedAnswer:
 
     @property
     def best(self) -> Quote:
-        """The quote with the largest margin."""
+        """The best quote."""
         return self.quotes[0]
 
 
-def merge(quotes: Iterable[Quote], overlap_threshold: float | None) -> list[MergedAnswer]:
-    """Merge quotes into distinct answers.
+class Merger:
+    """Merges the quotes of one question into distinct answers.
 
     Of quotes that overlap in one document, whether they were found in the same window, in neighbouring windows or in
     overlapping passages, the best stays. Quotes that stand elsewhere but are equal after SQuAD's normalisation become
-    further evidence of the same answer. The answer's margin is that of its best quote.
+    further evidence of the same answer. The answer's score is that of its best quote.
 
-    :param quotes: Quotes of one question, in any order.
     :param overlap_threshold: Two quotes of one document compete when the characters they share are more than this
         fraction of either; None keeps all that are not at the very same place.
-    :returns: Answers, best first; ties in the order of their places.
+    :param rank: By what quotes are compared: larger is better.
     """
-    kept: dict[str, list[Quote]] = {}
-    answers: dict[str, MergedAnswer] = {}
-    for number, quote in enumerate(sorted(quotes, key=lambda q: (-q.margin, q.place, q.document.id))):
-        rivals = kept.setdefault(quote.origin, [])
-        if any(_competes(quote, rival, overlap_threshold) for rival in rivals):
-            continue
-        rivals.append(quote)
-        key = normalize_answer(quote.text) or quote.text.strip().lower()
-        if overlap_threshold is None:
-            key = f"{key}\0{number}"
-        answers.setdefault(key, MergedAnswer()).quotes.append(quote)
-    return list(answers.values())
+
+    def __init__(self, overlap_threshold: float | None, rank: Callable[[Quote], float]) -> None:
+        self._threshold = overlap_threshold
+        self._rank = rank
+        self._kept: dict[str, list[Quote]] = {}
+
+    def add(self, quotes: Iterable[Quote]) -> None:
+        """Take in the quotes of one window; those that a better one of the same window rules out are let go at once."""
+        best: list[Quote] = []
+        for quote in sorted(quotes, key=self._order):
+            if not any(_competes(quote, rival, self._threshold) for rival in best):
+                best.append(quote)
+        if best:
+            self._kept.setdefault(best[0].origin, []).extend(best)
+
+    def merged(self) -> list[MergedAnswer]:
+        """The distinct answers.
+
+        :returns: Answers, best first; ties in the order of their places.
+        """
+        answers: dict[str, MergedAnswer] = {}
+        rivals: dict[str, list[Quote]] = {}
+        everything = (quote for quotes in self._kept.values() for quote in quotes)
+        for number, quote in enumerate(sorted(everything, key=self._order)):
+            nearby = rivals.setdefault(quote.origin, [])
+            if any(_competes(quote, rival, self._threshold) for rival in nearby):
+                continue
+            nearby.append(quote)
+            key = normalize_answer(quote.text) or quote.text.strip().lower()
+            if self._threshold is None:
+                key = f"{key}\0{number}"
+            answers.setdefault(key, MergedAnswer()).quotes.append(quote)
+        return list(answers.values())
+
+    def _order(self, quote: Quote) -> tuple[float, tuple[str, int, int], str]:
+        return -self._rank(quote), quote.place, quote.document.id
 
 
 def _competes(quote: Quote, rival: Quote, threshold: float | None) -> bool:

@@ -1,9 +1,13 @@
+import asyncio
 import json
+import math
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from haystack import Document, Pipeline
 from haystack.dataclasses import ExtractedAnswer
 from haystack.utils import ComponentDevice
@@ -86,6 +90,7 @@ def test_the_bundled_reader_gives_the_spans_of_plain_transformers_code(
 
 @pytest.mark.parametrize("family", ["roberta-base", "bert-base-cased"])
 def test_other_families_give_the_spans_of_plain_transformers_code(family: str, shared: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(shared / "tokenizers" / family)
     sizes = {
         "vocab_size": len(tokenizer),
@@ -272,7 +277,7 @@ def test_many_threads_load_the_model_once_and_get_the_same_answer() -> None:
     def ask() -> None:
         answers = reader.run("Who built the lighthouse?", [Document(content=LIGHTHOUSE)])["answers"]
         results.append(answers[0].data)
-        engines.add(id(reader._engine))
+        engines.add(id(reader._reader))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -304,6 +309,7 @@ def test_it_serializes_what_was_given_and_nothing_of_this_machine() -> None:
             "overlap_threshold": 0.01,
             "context_chars": 150,
             "calibration": None,
+            "calibration_factor": None,
             "model_kwargs": None,
         },
     }
@@ -327,3 +333,50 @@ def test_a_model_that_answers_no_questions_is_refused() -> None:
 def test_an_unknown_device_is_refused_with_the_ones_that_work() -> None:
     with pytest.raises(ConfigurationError, match=r"device must be 'cpu', 'cuda', .* got 'gpu9'"):
         ExtractiveReader(device="gpu9").warm_up()
+
+
+def test_the_reader_tells_what_it_read_and_where_the_time_went(reader: ExtractiveReader) -> None:
+    documents = [Document(content=text) for text in PASSAGES] + [Document(id="again", content=PASSAGES[0])]
+    meta = reader.run("Who built the lighthouse?", documents, max_seq_length=128, stride=32)["meta"]
+    assert meta["passages"] == 4
+    assert meta["windows"] > 4
+    assert meta["timings_ms"].keys() == {"tokenize", "forward", "spans", "merge"}
+
+
+def test_settings_of_a_call_do_what_those_of_the_reader_do(reader: ExtractiveReader) -> None:
+    documents = [Document(content=text) for text in PASSAGES]
+    values = {
+        "top_k": 50,
+        "max_seq_length": 96,
+        "stride": 0,
+        "max_batch_size": 1,
+        "answers_per_seq": 3,
+        "overlap_threshold": 0.5,
+    }
+    called = reader.run("Who built the lighthouse?", documents, **values)["answers"]
+    made = ExtractiveReader(**values).run("Who built the lighthouse?", documents)["answers"]
+    assert [(a.data, a.score) for a in called] == [(a.data, pytest.approx(a.score, abs=1e-3)) for a in made]
+
+
+def test_an_explicit_factor_brings_back_the_score_of_the_old_reader() -> None:
+    documents = [Document(content=text) for text in PASSAGES]
+    reader = ExtractiveReader(calibration_factor=0.1, top_k=3)
+    answers = reader.run("Who built the lighthouse?", documents)["answers"]
+    given = [answer for answer in answers if answer.data is not None]
+    assert len(given) == 3
+    none = next(answer.score for answer in answers if answer.data is None)
+    assert none == pytest.approx(math.prod(1 - answer.score for answer in given))
+    assert all(0 < answer.score < 1 and not answer.meta["calibrated"] for answer in given)
+    assert reader.calibrated is False
+
+
+def test_two_hundred_calls_at_once_answer_as_one_at_a_time(reader: ExtractiveReader) -> None:
+    queries = ["Who built the lighthouse?", "What does a ticket cost?", "Who painted the Mona Lisa?"]
+    documents = [Document(content=text) for text in PASSAGES]
+    alone = {query: texts(reader.run(query, documents)["answers"]) for query in queries}
+
+    async def ask_all() -> list[dict[str, Any]]:
+        return await asyncio.gather(*(reader.run_async(queries[i % 3], documents) for i in range(200)))
+
+    for number, result in enumerate(asyncio.run(ask_all())):
+        assert texts(result["answers"]) == alone[queries[number % 3]]
