@@ -94,7 +94,7 @@ def compare(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
         if (document.content, document.meta) != (other.content, other.meta):
             differences.append(f"passage {key}")
         # The last bits of a vector depend on which passages shared its batch.
-        elif not np.allclose(document.embedding, other.embedding, atol=1e-5):
+        elif np.dot(document.embedding, other.embedding) < 0.9999:
             differences.append(f"vector of {key}")
     return differences
 

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import mimetypes
 import re
+import warnings as python_warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,7 +151,9 @@ def _collected_warnings() -> Iterator[list[str]]:
         logger.addHandler(collector)
         logger.propagate = False
     try:
-        yield messages
+        with python_warnings.catch_warnings():
+            python_warnings.simplefilter("ignore")
+            yield messages
     finally:
         for logger, propagate in zip(loggers, before, strict=True):
             logger.removeHandler(collector)

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lodestone.delayed_torch import delay_torch
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -43,11 +45,14 @@ __all__ = [
 def _silence_telemetry() -> None:
     """Keep the libraries that report usage home from doing so, unless `LODESTONE_TELEMETRY=1` allows it.
 
-    Haystack reads its variable when it is first imported; OpenVINO and NNCF report whenever `openvino_telemetry` can
-    be imported, and have no switch of their own.
+    Haystack reads its variable when it is first imported, and is told again if that was before us. OpenVINO and NNCF
+    report whenever `openvino_telemetry` can be imported, and have no switch of their own.
     """
     if os.environ.get("LODESTONE_TELEMETRY", "0") == "1":
         return
+    loaded = sys.modules.get("haystack.telemetry._telemetry")
+    if loaded is not None and "HAYSTACK_TELEMETRY_ENABLED" not in os.environ:
+        loaded.telemetry = None  # type: ignore[attr-defined]
     os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if "openvino_telemetry" not in sys.modules:
@@ -55,6 +60,7 @@ def _silence_telemetry() -> None:
 
 
 _silence_telemetry()
+delay_torch()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import importlib
 import os
 import shutil
 import sys
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+# Before anything imports Haystack, so that no test reports anything home.
+importlib.import_module("lodestone")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -33,7 +33,8 @@ def _cls(tokens: FloatArray, mask: FloatArray) -> FloatArray:
 
 
 def _last_token(tokens: FloatArray, mask: FloatArray) -> FloatArray:
-    return tokens[np.arange(len(tokens)), mask.sum(axis=1).astype(np.int64) - 1]
+    last: FloatArray = tokens[np.arange(len(tokens)), mask.sum(axis=1).astype(np.int64) - 1]
+    return last
 
 
 def _weighted_sum(tokens: FloatArray, weights: FloatArray) -> FloatArray:
@@ -42,7 +43,7 @@ def _weighted_sum(tokens: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _divided(sums: FloatArray, by: FloatArray) -> FloatArray:
-    quotients: FloatArray = sums / np.maximum(by, np.float32(1e-9))[:, None]
+    quotients: FloatArray = np.divide(sums, np.maximum(by, np.float32(1e-9))[:, None], dtype=np.float32)
     return quotients
 
 

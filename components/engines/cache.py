@@ -96,6 +96,33 @@ def store_entry(
     return place, record
 
 
+def amend_entry(folder: Path, kind: str, **facts: Any) -> None:
+    """Record more with an entry that is there.
+
+    :param folder: The model's folder.
+    :param kind: As in `entry_key`.
+    :param facts: What to record; JSON values.
+    :raises LookupError: There is no such entry.
+    """
+    found = find_entry(folder, kind)
+    if found is None:
+        raise LookupError(f"there is no {kind} model of {folder}")
+    place, record = found
+    handle, name = tempfile.mkstemp(prefix=".amended.", dir=place)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump({**record, **facts}, file, indent=1)
+    os.replace(name, place / _RECORD)
+
+
+def drop_entry(folder: Path, kind: str) -> None:
+    """Take an entry away, if it is there.
+
+    :param folder: The model's folder.
+    :param kind: As in `entry_key`.
+    """
+    shutil.rmtree(cache_folder() / "engines" / entry_key(folder, kind), ignore_errors=True)
+
+
 def _facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -56,9 +56,11 @@ def convert(folder: Path, task: Task) -> "tuple[openvino.Model, dict[str, Any]]"
     with torch.inference_mode():
         expected = model(**probe)
     found = compiled({name: tensor.numpy() for name, tensor in probe.items()})
+    # What comes out at padding is nobody's business, and differs where attention is local.
+    real = probe["attention_mask"].numpy() == 1
     for name in task.outputs:
         wanted = expected[name].numpy()
-        if found[name].shape != wanted.shape or not np.allclose(found[name], wanted, rtol=1e-3, atol=1e-3):
+        if found[name].shape != wanted.shape or not np.allclose(found[name][real], wanted[real], rtol=1e-3, atol=1e-3):
             raise ConversionError("the converted model does not compute what torch computes")
     return converted, {"max_length": max_length(model.config), "takes_segments": segments}
 

@@ -44,7 +44,7 @@ class OpenVinoEngine:
 
     def __init__(self, folder: Path, task: Task = READER, precision: str = "float32") -> None:
         self.precision = precision
-        model, facts = _open(folder, task, "int8" if precision == "int8" else "float32")
+        model, facts = open_converted(folder, task, "int8" if precision == "int8" else "float32")
         self.max_length: int = facts["max_length"]
         self.takes_segments: bool = facts["takes_segments"]
         self._outputs = task.outputs
@@ -106,8 +106,16 @@ class OpenVinoEngine:
             del self._free[_KEPT_REQUESTS:]
 
 
-def _open(folder: Path, task: Task, weights: str) -> "tuple[openvino.Model, dict[str, Any]]":
-    """The converted model: from the cache where it is there and whole, else made and put there."""
+def open_converted(folder: Path, task: Task, weights: str) -> "tuple[openvino.Model, dict[str, Any]]":
+    """The converted model: from the cache where it is there and whole, else made and put there.
+
+    :param folder: The model's folder.
+    :param task: What the model is for.
+    :param weights: `"float32"` or `"int8"`; the latter is not made here.
+    :returns: The model, and what an engine has to know of it: `max_length`, `takes_segments`.
+    :raises ConversionError: The model cannot be converted.
+    :raises LookupError: There is no int8 model.
+    """
     kind = entry_kind(task, weights)
     found = find_entry(folder, kind)
     if found is not None:

@@ -62,7 +62,11 @@ def _print_no_answer(answered: "Answered", out: Console) -> None:
         )
     if answered.answers:
         best = answered.answers[0]
-        out.print(Padding(Text.assemble("Best guess: ", (best.data or "", "bold"), f"  {_score(best)}"), (0, 1)))
+        quote = _folded(best.data or "")
+        guess = Text.assemble("Best guess: ", (quote, "bold"), f"  {_score(best)}  ")
+        assert best.document is not None
+        guess.append(_place(best.document, page=best.meta.get("answer_page_number")))
+        out.print(Padding(guess, (0, 1)))
     if answered.passages:
         out.print(Padding(Text("The nearest passages:", style="dim"), (1, 1, 0, 1)))
     for passage in answered.passages[:_NEAREST]:

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from lodestone import FaissDocumentStore
 
 CORPUS = Path(__file__).resolve().parents[2] / "examples" / "corpus"
@@ -57,5 +59,5 @@ def test_a_killed_job_run_again_equals_an_undisturbed_one(example_index: Path, t
     assert passages.keys() == expected.keys()
     for key, (content, meta, embedding) in passages.items():  # type: ignore[misc]
         assert (content, meta) == expected[key][:2]  # type: ignore[index]
-        # Vectors depend in the last bits on which passages share a batch.
-        assert max(abs(a - b) for a, b in zip(embedding, expected[key][2], strict=True)) < 1e-5  # type: ignore[index]
+        # The last bits of a vector depend on which passages shared its batch.
+        assert np.dot(embedding, expected[key][2]) > 0.9999  # type: ignore[index]

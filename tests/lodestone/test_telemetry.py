@@ -20,15 +20,19 @@ except ImportError:
 """
 
 
-def reports(code: str, **environment: str) -> bool:
+def reports(code: str, first: str = "", **environment: str) -> bool:
     variables = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name} | environment
-    script = f"import json, lodestone\n{code}"
+    script = f"{first}\nimport json, lodestone\n{code}"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=variables, check=True)
     return bool(json.loads(result.stdout.splitlines()[-1]))
 
 
 def test_haystack_reports_nothing() -> None:
     assert not reports(HAYSTACK)
+
+
+def test_haystack_reports_nothing_even_if_it_was_imported_first() -> None:
+    assert not reports(HAYSTACK, first="import haystack, haystack.telemetry")
 
 
 def test_haystack_reports_when_the_user_wants_it() -> None:

@@ -155,7 +155,7 @@ def test_devices_that_do_not_exist_are_refused(device: Any) -> None:
 
 
 def test_wrong_parameters_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="precision must be one of auto, .*, got 'int4'"):
+    with pytest.raises(ConfigurationError, match=r"precision must be one of auto, .*, got 'int4'"):
         TextEmbedder(precision="int4")
     with pytest.raises(ConfigurationError, match="engine must be one of auto, torch, openvino, got 'onnx'"):
         PassageEmbedder(engine="onnx")
