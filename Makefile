@@ -6,10 +6,10 @@ INSTALLED := .venv/.installed
 DEMO_INDEX := .lodestone
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench hub-check docs clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
 # torch comes first, in the CPU build that constraints.txt pins: the default one is several gigabytes larger.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -35,6 +35,9 @@ lint: $(INSTALLED) ## Check style, types and the shipped pipeline definitions
 
 bench: $(INSTALLED) ## Ask the example questions and print how good the answers are
 	$(BIN)/python benchmarks/demo_corpus.py
+
+hub-check: $(INSTALLED) ## Read SQuAD's dev sets with published readers, beside what their cards state (network)
+	$(BIN)/python benchmarks/hub_check.py
 
 docs: $(INSTALLED) ## Draw the shipped pipelines into docs/
 	$(BIN)/lodestone draw indexing_faiss --format svg --output docs/indexing_faiss.svg
