@@ -17,6 +17,9 @@ _EXAMPLE_TOKENS = 24
 _NOT_CONVERTIBLE = frozenset(
     {"longformer", "big_bird", "led", "bigbird_pegasus", "reformer", "xlnet", "fnet", "funnel"}
 )
+# Elsewhere a padded token may have nothing at all to attend to (local attention): OpenVINO's fused attention then gives
+# NaN, which the next layer spreads to every token. The attention that is written out has no such case.
+_FULL_ATTENTION = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra", "albert", "distilbert"})
 
 
 class ConversionError(Exception):
@@ -38,6 +41,8 @@ def convert(folder: Path, task: Task) -> "tuple[openvino.Model, dict[str, Any]]"
     import torch
 
     model = load_model(folder, task, dtype=torch.float32)
+    if model.config.model_type not in _FULL_ATTENTION:
+        model.set_attn_implementation("eager")
     if model.config.model_type in _NOT_CONVERTIBLE:
         raise ConversionError(f"{model.config.model_type} models change their graph with the length of their input")
     segments = takes_segments(model)

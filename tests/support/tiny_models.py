@@ -58,6 +58,7 @@ def config_of(family: str) -> Any:
             "eos_token_id": 2,
             "cls_token_id": 1,
             "sep_token_id": 2,
+            "num_hidden_layers": 4,
             "local_attention": 16,
             "global_attn_every_n_layers": 2,
         },
@@ -72,7 +73,7 @@ def config_of(family: str) -> Any:
             max_position_embeddings=130,
             initializer_range=0.3,
         )
-    return transformers.AutoConfig.for_model(family, **_SIZES, **special.get(family, {}))
+    return transformers.AutoConfig.for_model(family, **{**_SIZES, **special.get(family, {})})
 
 
 def save_model(family: str, folder: Path, reader: bool = True, dtype: str = "float32") -> Any:

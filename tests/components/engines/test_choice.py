@@ -97,6 +97,7 @@ def test_what_excludes_each_other_is_refused(folder: Path, parameters: dict[str,
 def test_answering_and_searching_with_cached_models_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
     code = """
 import sys
+import lodestone  # before haystack, as the command does: from then on haystack's own import of torch waits
 from haystack import Document
 from lodestone import ExtractiveReader, FaissDocumentStore, FaissHybridRetriever, TextEmbedder
 import lodestone.pipelines.answering, lodestone.commands.ask
