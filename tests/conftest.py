@@ -1,15 +1,20 @@
 """Fixtures that every test may use."""
 
+import atexit
 import importlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+# Converted models of the tests stay apart from the user's own.
+os.environ["LODESTONE_CACHE"] = tempfile.mkdtemp(prefix="lodestone-tests-")
+atexit.register(shutil.rmtree, os.environ["LODESTONE_CACHE"], ignore_errors=True)
 # Before anything imports Haystack, so that no test reports anything home.
 importlib.import_module("lodestone")
 

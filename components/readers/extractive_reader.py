@@ -166,6 +166,11 @@ class ExtractiveReader:
             )
             self._reader = PassageReader(pair, engine)
 
+    def forget_passages(self) -> None:
+        """Drop the tokens of the passages that were read, to free their memory or to measure without them."""
+        if self._reader is not None:
+            self._reader.forget()
+
     @property
     def calibrated(self) -> bool:
         """Whether scores are probabilities; known after `warm_up`."""

@@ -60,6 +60,10 @@ class PassageReader:
         self._engine = engine
         self._cache = TokenCache(pair)
 
+    def forget(self) -> None:
+        """Drop the tokens that were kept."""
+        self._cache = TokenCache(self._pair)
+
     def read(
         self,
         queries: Sequence[str],
