@@ -1,5 +1,7 @@
 """One answer out of the same quote found in several windows, passages and documents."""
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -71,8 +73,8 @@ class MergedAnswer:
 class Merger:
     """Merges the quotes of one question into distinct answers.
 
-    Of quotes that overlap in one document, whether they were found in the same window, in neighbouring windows or in
-    overlapping passages, the best stays. Quotes that stand elsewhere but are equal after SQuAD's normalisation become
+    Of quotes that overlap in one document the best stays, first in each window, then across neighbouring windows and
+    overlapping passages. Quotes that stand elsewhere but are equal after SQuAD's normalisation become
     further evidence of the same answer. The answer's score is that of its best quote.
 
     :param overlap_threshold: Two quotes of one document compete when the characters they share are more than this
@@ -100,13 +102,13 @@ class Merger:
         :returns: Answers, best first; ties in the order of their places.
         """
         answers: dict[str, MergedAnswer] = {}
-        rivals: dict[str, list[Quote]] = {}
+        rivals: dict[str, _Neighbours] = defaultdict(_Neighbours)
         everything = (quote for quotes in self._kept.values() for quote in quotes)
         for number, quote in enumerate(sorted(everything, key=self._order)):
-            nearby = rivals.setdefault(quote.origin, [])
-            if any(_competes(quote, rival, self._threshold) for rival in nearby):
+            neighbours = rivals[quote.origin]
+            if any(_competes(quote, rival, self._threshold) for rival in neighbours.near(quote)):
                 continue
-            nearby.append(quote)
+            neighbours.add(quote)
             key = normalize_answer(quote.text) or quote.text.strip().lower()
             if self._threshold is None:
                 key = f"{key}\0{number}"
@@ -115,6 +117,29 @@ class Merger:
 
     def _order(self, quote: Quote) -> tuple[float, tuple[str, int, int], str]:
         return -self._rank(quote), quote.place, quote.document.id
+
+
+class _Neighbours:
+    """Quotes of one document by their place, so that a long document does not make each compete with all."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._quotes: list[Quote] = []
+        self._longest = 0
+
+    def near(self, quote: Quote) -> list[Quote]:
+        """Those that may share characters with a quote."""
+        _, start, end = quote.place
+        first = bisect_left(self._starts, start - self._longest)
+        return self._quotes[first : bisect_right(self._starts, end)]
+
+    def add(self, quote: Quote) -> None:
+        """Take one in."""
+        _, start, end = quote.place
+        at = bisect_right(self._starts, start)
+        self._starts.insert(at, start)
+        self._quotes.insert(at, quote)
+        self._longest = max(self._longest, end - start)
 
 
 def _competes(quote: Quote, rival: Quote, threshold: float | None) -> bool:

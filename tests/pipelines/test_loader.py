@@ -70,7 +70,7 @@ def test_index_leaves_other_stores_alone(write: Write, indexing_text: str, tmp_p
 def test_overrides_set_parameters_of_a_class_at_any_depth(write: Write) -> None:
     overrides = {"ExtractiveReader": {"top_k": 7}, "FaissDocumentStore": {"language": "german"}}
     pipeline = load_pipeline(write(QUERY), overrides=overrides)
-    assert pipeline.get_component("reader").top_k == 7
+    assert pipeline.get_component("reader").settings.top_k == 7
     assert pipeline.get_component("hybrid").document_store.language == "german"
 
 

@@ -65,6 +65,7 @@ def test_wrong_parameters_are_refused(store: FaissDocumentStore, cls: Any, query
 
 @pytest.mark.parametrize(("cls", "query"), RUNS)
 def test_to_dict_and_from_dict(store: FaissDocumentStore, cls: Any, query: dict[str, Any]) -> None:
+    allow_deserialization_module("lodestone")
     hybrid = {"candidates": 70, "rrf_k": 30} if cls is FaissHybridRetriever else {}
     modules = {"FaissEmbeddingRetriever": "embedding", "FaissBM25Retriever": "bm25", "FaissHybridRetriever": "hybrid"}
     data = {
