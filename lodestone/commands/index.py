@@ -51,13 +51,12 @@ def index(
 
 
 def _columns() -> "list[str | ProgressColumn]":
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     return [
         TextColumn("Indexing"),
         BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("files, {task.fields[rate]:.0f} passages/s,"),
+        TextColumn("{task.fields[files]}/{task.fields[of]} files, {task.fields[rate]:.0f} passages/s,"),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
     ]
@@ -68,15 +67,18 @@ class _BarProgress:
 
     def __init__(self, bar: "Bar") -> None:
         self._bar = bar
+        self._files = 0
         self._passages = 0
 
     def start(self, files: int, size: int) -> None:
-        self._task = self._bar.add_task("Indexing", total=files, rate=0.0)
+        self._task = self._bar.add_task("Indexing", total=size, rate=0.0, files=0, of=files)
 
     def done(self, source: "SourceFile", passages: int) -> None:
+        self._files += 1
         self._passages += passages
         elapsed = self._bar.tasks[self._task].elapsed
-        self._bar.update(self._task, advance=1, rate=self._passages / elapsed if elapsed else 0.0)
+        rate = self._passages / elapsed if elapsed else 0.0
+        self._bar.update(self._task, advance=source.size, rate=rate, files=self._files)
 
 
 def _print_report(report: "Report", folder: str, held: int) -> None:
