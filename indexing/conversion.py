@@ -7,7 +7,8 @@ import re
 import warnings as python_warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from haystack.dataclasses import ByteStream, Document
 
@@ -84,12 +85,15 @@ def convert(source: SourceFile, data: bytes, stages: IndexingStages) -> Converte
         raise UnsupportedError(f"the pipeline has no converter for a file {kind}")
     if not passages:
         raise ConversionError(_why_empty(source, data, warnings))
-    texts = [SourceText(document.id, document.content or "", _plain(document)) for document in documents]
-    return Converted(texts, passages)
+    texts = [SourceText(document.id, document.content or "", _true_meta(document)) for document in documents]
+    return Converted(texts, [replace(passage, meta=_true_meta(passage)) for passage in passages])
 
 
-def _plain(document: Document) -> dict[str, object]:
-    return dict(document.meta)
+def _true_meta(document: Document) -> dict[str, Any]:
+    """Metadata without the properties that python-docx makes up, this moment's time among them, for files without any."""
+    properties = document.meta.get("docx")
+    made_up = isinstance(properties, dict) and properties.get("last_modified_by") == "python-docx"
+    return {name: value for name, value in document.meta.items() if not (made_up and name == "docx")}
 
 
 def _encoding(data: bytes, mime_type: str | None) -> str | None:

@@ -75,9 +75,15 @@ def load_budget(
         reader_room=reader_room,
         embedder_room=embedder_room,
         content_room=largest if max_tokens is None else max_tokens,
-        same_tokenizer=digests[0] == digests[1],
+        same_tokenizer=_cuts(reader_tokenizer) == _cuts(embedder_tokenizer),
         fingerprint=(*digests, str(reader_room), str(embedder_room)),
     )
+
+
+def _cuts(tokenizer: "Tokenizer") -> dict[str, Any]:
+    """What of a tokenizer decides where a text is cut into tokens: not the special tokens around it, nor truncation."""
+    described: dict[str, Any] = json.loads(tokenizer.to_str())
+    return {part: described.get(part) for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")}
 
 
 def embedder_length(folder: Path) -> int:

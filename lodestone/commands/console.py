@@ -35,7 +35,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines for p
 
 def configure_logging() -> None:
     """Warnings of ours go to stderr, one line each; libraries speak only of errors."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))

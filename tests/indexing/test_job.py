@@ -1,8 +1,11 @@
 import os
+import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import docx
 import pypdf
 import pytest
 
@@ -217,3 +220,20 @@ def test_a_changed_pipeline_indexes_again(docs: Path, index: Path, tmp_path: Pat
     stages.document_store.close()
     assert (report.indexed, report.unchanged) == (3, 0)
     assert len(content(index)) == report.passages
+
+
+def test_two_runs_over_the_same_files_give_the_same_index(docs: Path, tmp_path: Path) -> None:
+    # A docx without properties of its own: python-docx would make some up, with the time of reading.
+    bare = docx.Document(str(CORPUS / "staff" / "handbook-leave.docx"))
+    bare.save(str(docs / "whole.docx"))
+    with zipfile.ZipFile(docs / "whole.docx") as whole, zipfile.ZipFile(docs / "bare.docx", "w") as stripped:
+        for name in whole.namelist():
+            if name == "docProps/core.xml":
+                continue
+            data = whole.read(name)
+            if name in ("_rels/.rels", "[Content_Types].xml"):
+                data = re.sub(rb"<[^<>]*core[^<>]*properties[^<>]*/>", b"", data)
+            stripped.writestr(name, data)
+    run(tmp_path / "one", docs)
+    run(tmp_path / "two", docs)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
