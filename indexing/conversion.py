@@ -90,7 +90,7 @@ def convert(source: SourceFile, data: bytes, stages: IndexingStages) -> Converte
 
 
 def _true_meta(document: Document) -> dict[str, Any]:
-    """Metadata without the properties that python-docx makes up, this moment's time among them, for files without any."""
+    """Metadata without the properties, the time of reading among them, that python-docx makes up for files without."""
     properties = document.meta.get("docx")
     made_up = isinstance(properties, dict) and properties.get("last_modified_by") == "python-docx"
     return {name: value for name, value in document.meta.items() if not (made_up and name == "docx")}
