@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # An index of the examples that `make demo` fills and newcomers may ask.
-DEMO_INDEX := .lodestone
+DEMO_INDEX := .lodestone-demo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench hub-check docs clean

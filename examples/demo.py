@@ -23,17 +23,18 @@ QUESTIONS = [
 def main() -> None:
     """Ask and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--index", default=".lodestone")
+    parser.add_argument("--index", default=".lodestone-demo")
     index = parser.parse_args().index
     out = Console(highlight=False)
     pipeline = QueryPipeline(load_pipeline("query_faiss", index=index))
     for answered in pipeline.ask([Question(text, top_k=1) for text in QUESTIONS]):
         out.rule(answered.question.text, align="left")
         print_answer(answered, out)
+        out.print()
     out.rule()
-    out.print("Ask more:     .venv/bin/lodestone ask 'Who launched the new hybrid ship?'")
-    out.print("Index yours:  .venv/bin/lodestone index FOLDER --index my-index")
-    out.print("              .venv/bin/lodestone ask 'Your question?' --index my-index")
+    out.print(f"Ask more:     .venv/bin/lodestone ask 'Who launched the new hybrid ship?' --index {index}")
+    out.print("Index yours:  .venv/bin/lodestone index FOLDER")
+    out.print("              .venv/bin/lodestone ask 'Your question?'")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ from lodestone.components.stores import SourceText
 from lodestone.indexing.sources import SourceFile
 from lodestone.pipelines.stages import IndexingStages
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+# Not in every system's table.
+mimetypes.add_type("text/plain", ".log")
+mimetypes.add_type("text/markdown", ".markdown")
 
 
 class UnreadableError(Exception):
@@ -47,7 +51,7 @@ def read_bytes(source: SourceFile) -> tuple[bytes, str]:
     """A file's bytes and their SHA-256 (hex).
 
     :param source: The file.
-    :raises UnreadableError: If it cannot be read, or is larger than 512 MiB.
+    :raises UnreadableError: If it cannot be read, or is larger than 64 MiB.
     """
     if source.size > MAX_FILE_BYTES:
         size, limit = source.size // 2**20, MAX_FILE_BYTES // 2**20
@@ -69,7 +73,9 @@ def convert(source: SourceFile, data: bytes, stages: IndexingStages) -> Converte
     :raises UnsupportedError: If the pipeline has no converter for its type.
     :raises ConversionError: If there is nothing to index in it; the message says why.
     """
-    mime_type = mimetypes.guess_type(source.path)[0]
+    mime_type, compression = mimetypes.guess_type(source.path)
+    if compression is not None:
+        raise UnsupportedError(f"compressed with {compression}; unpack it first")
     meta = {"root": source.root, "source": source.path, "file_path": source.path.rsplit("/", 1)[-1]}
     if encoding := _encoding(data, mime_type):
         meta["encoding"] = encoding
@@ -123,11 +129,11 @@ def _why_empty(source: SourceFile, data: bytes, warnings: list[str]) -> str:
 
 
 def _cause(warning: str) -> str:
-    """What a converter's warning says behind "Could not read ByteStream(...), skipping."; "" if that is nothing."""
-    if "ByteStream(" not in warning:
-        return warning
+    """What a converter's warning says behind "Could not read ..., skipping."; "" if that is nothing."""
     parts = re.split(r"skipping(?: it)?\.\s*(?:Error(?: message)?:)?", warning, flags=re.IGNORECASE)
-    return parts[-1].strip() if len(parts) > 1 else ""
+    if len(parts) > 1:
+        return parts[-1].strip()
+    return "" if "ByteStream(" in warning else warning
 
 
 def _reason(message: str) -> str:
@@ -150,15 +156,18 @@ def _collected_warnings() -> Iterator[list[str]]:
 
     collector = Collector(logging.WARNING)
     loggers = [logging.getLogger(name) for name in ("haystack", "pypdf", "trafilatura", "lodestone.components")]
-    before = [logger.propagate for logger in loggers]
+    before = [(logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
         logger.addHandler(collector)
         logger.propagate = False
+        # Not what the root logger lets through: the command line silences libraries there.
+        logger.setLevel(logging.WARNING)
     try:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
             yield messages
     finally:
-        for logger, propagate in zip(loggers, before, strict=True):
+        for logger, (propagate, level) in zip(loggers, before, strict=True):
             logger.removeHandler(collector)
             logger.propagate = propagate
+            logger.setLevel(level)

@@ -145,7 +145,7 @@ class IndexingJob:
         except UnreadableError as error:
             self._fail(source, str(error) + (" (what was indexed of it stays)" if before is not None else ""))
         except UnsupportedError as error:
-            self._report.skipped.append(FileOutcome(str(source.file), str(error)))
+            self._report.skipped.append(FileOutcome(source.shown, str(error)))
             self._finished(source, 0)
         except ConversionError as error:
             failed = replace(record, state="failed", error=str(error))
@@ -180,7 +180,7 @@ class IndexingJob:
         return documents
 
     def _fail(self, source: SourceFile, reason: str) -> None:
-        self._report.failed.append(FileOutcome(str(source.file), reason))
+        self._report.failed.append(FileOutcome(source.shown, reason))
         self._finished(source, 0)
 
     def _finished(self, source: SourceFile, passages: int) -> None:

@@ -4,7 +4,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
+
+Entry = tuple[str, str]
 
 
 @dataclass
@@ -24,28 +27,51 @@ class Removed:
 def remove(store: FaissDocumentStore, paths: Sequence[str]) -> Removed:
     """Delete files, and all files of folders, from an index; what is on disk stays.
 
+    A path is first taken as one on disk, whether or not the file still exists; if no indexed file has it, as a path
+    within a root, as answers show it. A root whose last file goes is forgotten.
+
     :param store: The index.
-    :param paths: Paths on disk, whether or not they still exist, or paths within a root as answers show them.
+    :param paths: The paths.
     :returns: What was deleted, and the paths that matched nothing.
+    :raises ConfigurationError: If a path is blank, or stands for files of several roots; nothing was deleted.
     """
-    removed = Removed()
+    if any(not path.strip() for path in paths):
+        raise ConfigurationError("a path to delete must not be blank")
     folders = store.roots()
     held = [(record.root, record.path) for record in store.sources()]
+    removed = Removed()
+    doomed: dict[Entry, None] = {}
     for path in paths:
-        matching = [entry for entry in held if _stands_for(path, *entry, folders.get(entry[0]))]
+        matching = _on_disk(path, held, folders) or _in_roots(path, held)
         if not matching:
             removed.not_found.append(path)
-            continue
-        removed.passages += store.delete_sources(matching)
-        removed.files += len(matching)
-        held = [entry for entry in held if entry not in set(matching)]
+        doomed |= dict.fromkeys(matching)
+    removed.passages = store.delete_sources(list(doomed)) if doomed else 0
+    removed.files = len(doomed)
+    for root in folders.keys() - {root for root, path in held if (root, path) not in doomed}:
+        store.forget_root(root)
     store.save()
     return removed
 
 
-def _stands_for(given: str, root: str, path: str, folder: str | None) -> bool:
-    names = [path, f"{root}/{path}"]
-    if folder is not None:
-        names.append(f"{folder.rstrip('/')}/{path}")
-    wanted = [os.path.normpath(given), os.path.abspath(given), os.path.realpath(given)]
-    return any(name == want or name.startswith(want.rstrip("/") + "/") for name in names for want in wanted)
+def _on_disk(given: str, held: Sequence[Entry], folders: dict[str, str]) -> list[Entry]:
+    wanted = {os.path.abspath(given), os.path.realpath(given)}
+    return [(root, path) for root, path in held if root in folders and _lies(f"{folders[root]}/{path}", wanted)]
+
+
+def _in_roots(given: str, held: Sequence[Entry]) -> list[Entry]:
+    wanted = {os.path.normpath(given)}
+    exact = [(root, path) for root, path in held if _lies(f"{root}/{path}", wanted)]
+    if exact:
+        return exact
+    matching = [(root, path) for root, path in held if _lies(path, wanted)]
+    roots = sorted({root for root, _ in matching})
+    if len(roots) > 1:
+        named = ", ".join(f"{root}/{os.path.normpath(given)}" for root in roots)
+        raise ConfigurationError(f"{given} stands in several roots; name one of {named}")
+    return matching
+
+
+def _lies(name: str, wanted: set[str]) -> bool:
+    """Whether a file is one of the paths, or lies in one."""
+    return any(name == path or name.startswith(f"{path.rstrip('/')}/") for path in wanted)

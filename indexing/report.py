@@ -30,6 +30,7 @@ class Report:
     :param warnings: What else the user should know.
     :param seconds: Wall-clock time.
     :param stopped: Whether the job was interrupted.
+    :param incomplete: Whether something was left undone that a warning names.
     """
 
     files: int = 0
@@ -61,5 +62,6 @@ class Report:
             "skipped": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.skipped],
             "warnings": self.warnings,
             "seconds": round(self.seconds, 3),
+            "stopped": self.stopped,
             "complete": self.complete,
         }

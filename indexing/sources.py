@@ -43,6 +43,7 @@ class SourceFile:
     :param file: Where it is.
     :param size: Bytes.
     :param mtime_ns: Last modification, nanoseconds.
+    :param shown: Its path as the user would type it.
     """
 
     root: str
@@ -50,6 +51,7 @@ class SourceFile:
     file: Path
     size: int
     mtime_ns: int
+    shown: str
 
 
 @dataclass
@@ -82,9 +84,12 @@ def find_scopes(paths: list[Path], roots: dict[str, str], root_name: str | None 
     """
     if root_name is not None and len(paths) != 1:
         raise ConfigurationError(f"--root-name names the root of one path, got {len(paths)} paths")
+    if root_name is not None and not root_name.strip():
+        raise ConfigurationError("--root-name must not be blank")
     known = dict(roots)
     scopes: list[Scope] = []
-    for path in paths:
+    # Outer folders first, so that what lies in them belongs to them whatever the order it was given in.
+    for path in sorted(paths, key=lambda given: len(Path(os.path.realpath(given)).parts)):
         if not path.exists():
             raise ConfigurationError(f"{path} does not exist; name a folder or a file to index")
         scope = _scope(path, known, root_name)
@@ -101,10 +106,14 @@ def _within(scope: Scope, other: Scope) -> bool:
 def _scope(path: Path, known: dict[str, str], root_name: str | None) -> Scope:
     target = Path(os.path.realpath(path))
     home = target if target.is_dir() else target.parent
+    for name, folder in sorted(known.items(), key=lambda entry: -len(entry[1])):
+        if home == Path(folder) or Path(folder) in home.parents:
+            if root_name not in (None, name):
+                raise ConfigurationError(
+                    f"{path} is in this index already, under the root '{name}'; leave --root-name out"
+                )
+            return Scope(name, Path(folder), _prefix(target, Path(folder)), str(path))
     if root_name is None:
-        for name, folder in sorted(known.items(), key=lambda entry: -len(entry[1])):
-            if home == Path(folder) or Path(folder) in home.parents:
-                return Scope(name, Path(folder), _prefix(target, Path(folder)), str(path))
         inside = sorted(folder for folder in known.values() if home in Path(folder).parents)
         if inside:
             raise ConfigurationError(
@@ -153,7 +162,7 @@ def scan(scope: Scope, leave_out: Path | None = None) -> Scan:
         if not file.is_file():
             found.skipped.append(FileOutcome(shown, "neither a file nor a folder"))
             continue
-        found.files.append(SourceFile(scope.root, path, file, status.st_size, status.st_mtime_ns))
+        found.files.append(SourceFile(scope.root, path, file, status.st_size, status.st_mtime_ns, shown))
     return found
 
 

@@ -40,7 +40,9 @@ class Answered:
 
     :param question: The question.
     :param answers: Quotes, best first, without "no answer".
+    :param answered: Whether an answer is likelier than there being none, whatever `min_score` left out.
     :param no_answer_score: Probability that there is no answer; where not `calibrated` 0.0, the margin of "no answer".
+        None where the reader was told to give no "no answer".
     :param calibrated: Whether scores are probabilities; otherwise they are logit margins over "no answer".
     :param passages: The passages that were read, in the order of retrieval.
     :param timings_ms: Milliseconds by stage; those of a batch are shared out evenly.
@@ -48,15 +50,11 @@ class Answered:
 
     question: Question
     answers: list[ExtractedAnswer]
-    no_answer_score: float
+    answered: bool
+    no_answer_score: float | None
     calibrated: bool
     passages: list[Document]
     timings_ms: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def answered(self) -> bool:
-        """Whether an answer is likelier than there being none."""
-        return bool(self.answers) and self.answers[0].score > self.no_answer_score
 
     def to_dict(self, *, model: str, index: str | None) -> dict[str, Any]:
         """The answer to a question as JSON for programs.
@@ -83,6 +81,7 @@ def _answer_to_dict(answer: ExtractedAnswer) -> dict[str, Any]:
     return {
         "answer": answer.data,
         "score": answer.score,
+        "root": document.get("root"),
         "source": document.get("source"),
         "page": meta.get("answer_page_number"),
         "start": meta.get("start"),
@@ -123,7 +122,7 @@ class QueryPipeline:
         stores = [component.document_store for component in components if hasattr(component, "document_store")]
         self.store: Any = stores[0] if stores else None
         for store in stores:
-            require_index(store)
+            require_index(store, filled=True)
             for component in components:
                 check_embedding_model(store, component)
 
@@ -167,12 +166,11 @@ class QueryPipeline:
         read = time.perf_counter()
         if min_score is not None:
             _check_calibrated(answers, self.model)
-            answers = [[a for a in listed if a.data is None or a.score >= min_score] for listed in answers]
         share = 1000 / max(len(questions), 1)
         timings = {"retrieve": (retrieved - started) * share, "read": (read - retrieved) * share}
         timings["total"] = (read - started) * share
         return [
-            _answered(question, found, listed, dict(timings))
+            _answered(question, found, listed, dict(timings), min_score)
             for question, found, listed in zip(questions, answers, passages, strict=True)
         ]
 
@@ -243,6 +241,10 @@ def _check_calibrated(answers: Sequence[Sequence[ExtractedAnswer]], model: str) 
 
 
 def _check(question: Question) -> None:
+    try:
+        question.text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigurationError("the question is not valid UTF-8") from error
     if not question.text.strip():
         raise ConfigurationError('the question is empty; ask something, such as "Who wrote the report?"')
     if question.top_k is not None and question.top_k < 1:
@@ -250,12 +252,18 @@ def _check(question: Question) -> None:
 
 
 def _answered(
-    question: Question, answers: list[ExtractedAnswer], passages: list[Document], timings: dict[str, float]
+    question: Question,
+    answers: list[ExtractedAnswer],
+    passages: list[Document],
+    timings: dict[str, float],
+    min_score: float | None,
 ) -> Answered:
-    none = next((answer.score for answer in answers if answer.data is None), 0.0)
+    none = next((answer.score for answer in answers if answer.data is None), None)
+    quotes = [answer for answer in answers if answer.data is not None]
     return Answered(
         question=question,
-        answers=[answer for answer in answers if answer.data is not None],
+        answers=[quote for quote in quotes if min_score is None or quote.score >= min_score],
+        answered=bool(quotes) and (none is None or quotes[0].score > none),
         no_answer_score=none,
         calibrated=bool(answers) and all(answer.meta.get("calibrated", False) for answer in answers),
         passages=passages,

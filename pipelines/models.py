@@ -22,11 +22,11 @@ def check_embedding_model(store: Any, embedder: Any) -> None:
     if recorded is None:
         return
     made_with = json.loads(recorded)
-    if made_with["model"] == embedder.model or made_with["fingerprint"] == embedder.fingerprint:
+    if made_with["fingerprint"] == embedder.fingerprint:
         return
     raise ConfigurationError(
         f"the index {store.path} was made with the embedding model {made_with['model']}, but the pipeline embeds with "
-        f"{embedder.model}; use that model, or another --index"
+        f"{_named(embedder.model, made_with['model'])}; use that model, or another --index"
     )
 
 
@@ -42,3 +42,7 @@ def remember_embedding_model(store: Any, embedder: Any) -> None:
         and store.get_setting(EMBEDDING_MODEL) is None
     ):
         store.set_setting(EMBEDDING_MODEL, json.dumps({"model": embedder.model, "fingerprint": embedder.fingerprint}))
+
+
+def _named(model: str, other: str) -> str:
+    return f"other weights of {model}" if model == other else model

@@ -27,17 +27,18 @@ def open_store(pipeline: str, index: str | os.PathLike[str] | None) -> FaissDocu
     raise ConfigurationError(f"{pipeline} has no FaissDocumentStore")
 
 
-def require_index(store: Any) -> None:
+def require_index(store: Any, *, filled: bool = False) -> None:
     """Refuse to go on without an index.
 
     :param store: The document store; one that cannot say whether it exists passes.
-    :raises ConfigurationError: If there is none, or it is empty.
+    :param filled: Whether it must hold passages.
+    :raises ConfigurationError: If there is none, or it is empty and must not be.
     """
     if not hasattr(store, "exists"):
         return
     if not store.exists():
         raise ConfigurationError(f"there is no index in {store.path}; make one with `lodestone index PATH`")
-    if store.count_documents() == 0:
+    if filled and store.count_documents() == 0:
         raise ConfigurationError(f"the index {store.path} holds no passages; fill it with `lodestone index PATH`")
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import importlib
+import logging
 import os
 import shutil
 import sys
@@ -63,6 +64,9 @@ def example_index_copy(example_index: Path, tmp_path: Path) -> Path:
 def lodestone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Run the command line in this process, as `lodestone ARGUMENTS` would at 80 columns."""
     from lodestone.commands import main
+
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
 
     def run(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["lodestone", *map(str, arguments)])

@@ -15,13 +15,25 @@ from lodestone.components.errors import ConfigurationError
 logger = logging.getLogger(__name__)
 
 _CONTENT_KEYS = ("content", "text", "body")
+# What the splitter and the retrievers write into a passage's metadata.
+_RESERVED = {
+    "headings",
+    "page_number",
+    "retrieval",
+    "root",
+    "source",
+    "source_id",
+    "split_id",
+    "split_idx_start",
+}
 
 
 @component
 class JSONToDocument:
     """Converts .json and .jsonl files; an object, each element of an array and each line is one document.
 
-    A record's text is the first of the content keys that it has; its other scalar fields become metadata. A record
+    A record's text is the first of the content keys that it has; its other fields become metadata, under
+    `record_NAME` where the name is one that passages use themselves, such as `source`. A record
     without any of them becomes its fields, one `name: value` a line, so that nothing in it is lost.
     """
 
@@ -67,7 +79,8 @@ class JSONToDocument:
         key = next((key for key in keys if isinstance(record.get(key), str)), None)
         if key is None:
             return Document(content="\n".join(f"{name}: {_text(value)}" for name, value in record.items()), meta=meta)
-        fields = {name: value for name, value in record.items() if name != key and _is_scalar(value)}
+        taken = meta.keys() | _RESERVED
+        fields = {f"record_{name}" if name in taken else name: record[name] for name in record if name != key}
         return Document(content=record[key], meta={**fields, **meta})
 
 
@@ -87,10 +100,6 @@ def _records(text: str) -> Iterator[Any]:
                 raise ValueError(f"line {number}: {bad_line}") from bad_line
         return
     yield from whole if isinstance(whole, list) else [whole]
-
-
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool)
 
 
 def _text(value: Any) -> str:

@@ -345,6 +345,11 @@ class FaissDocumentStore:
         with self._core.writing() as database:
             database.execute("INSERT OR REPLACE INTO roots (name, path) VALUES (?, ?)", (name, absolute_path))
 
+    def forget_root(self, name: str) -> None:
+        """Forget where a root is; its files are not touched."""
+        with self._core.writing() as database:
+            database.execute("DELETE FROM roots WHERE name = ?", (name,))
+
     def get_setting(self, key: str) -> str | None:
         """A free setting, such as the embedding model's name; None if it was never set."""
         with self._core.reading() as database:

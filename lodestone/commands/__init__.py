@@ -47,6 +47,8 @@ def main() -> None:
         app()
     except LodestoneError as error:
         fail(error)
+    except UnicodeEncodeError:
+        fail(ValueError("what was typed is not valid UTF-8"))
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         sys.exit(1)
@@ -54,3 +56,5 @@ def main() -> None:
         # The reader of a pipe, such as `head`, went away; closing stdout quietly is what it expects.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        fail(error)

@@ -1,6 +1,5 @@
 """`lodestone ask`: answer questions from an index."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +53,8 @@ def ask(
         raise ConfigurationError("give either a question or --file with questions")
     if output is not None and file is None:
         raise ConfigurationError("--output goes with --file")
+    if output is not None and file is not None and output.resolve() == file.resolve():
+        raise ConfigurationError("--output would overwrite the questions; name another file")
     check_min_score(min_score)
     common = parse_filters(filters)
     questions = (
@@ -65,10 +66,16 @@ def ask(
     if file is None and not as_json:
         from lodestone.commands.cards import print_answer
 
-        print_answer(asked.ask(questions, min_score=min_score)[0], console(), timings=timings)
+        print_answer(asked.ask(questions, min_score=min_score)[0], console(), timings=timings, min_score=min_score)
         return
-    with nullcontext() if output is None else output.open("w", encoding="utf-8") as stream:
+    if output is None:
+        _answer_all(asked, questions, None, min_score)
+        return
+    # What was there before stays until all questions are answered.
+    partial = output.with_name(f"{output.name}.part")
+    with partial.open("w", encoding="utf-8") as stream:
         _answer_all(asked, questions, stream, min_score)
+    partial.replace(output)
 
 
 def _answer_all(

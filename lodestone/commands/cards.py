@@ -17,18 +17,23 @@ _NEAREST = 3
 _EXCERPT_CHARS = 240
 
 
-def print_answer(answered: "Answered", out: Console, *, timings: bool = False) -> None:
+def print_answer(answered: "Answered", out: Console, *, timings: bool = False, min_score: float | None = None) -> None:
     """Print a card for each answer, or that there is none with the nearest passages.
 
     :param answered: What the pipeline said.
     :param out: Where to print.
     :param timings: Whether to print milliseconds by stage.
+    :param min_score: The lowest score that was asked for, to name when nothing reaches it.
     """
     out.print()
-    if answered.answered:
+    if not answered.passages:
+        out.print(Text(" No passage was found: nothing in the index matches the filter", style="bold yellow"))
+    elif answered.answered and not answered.answers:
+        out.print(Text(f" No answer reaches {min_score or 0:.0%}", style="bold yellow"))
+    elif answered.answered:
         for rank, answer in enumerate(answered.answers, start=1):
-            out.print(_card(rank, answer))
-        if answered.calibrated:
+            out.print(_card(rank, answer, out.width))
+        if answered.calibrated and answered.no_answer_score is not None:
             out.print(Text(f" No answer: {answered.no_answer_score:.0%}", style="dim"))
     else:
         _print_no_answer(answered, out)
@@ -54,7 +59,7 @@ def print_passages(passages: "list[Document]", out: Console) -> None:
 
 
 def _print_no_answer(answered: "Answered", out: Console) -> None:
-    if answered.calibrated:
+    if answered.calibrated and answered.no_answer_score is not None:
         out.print(Text(f" No answer ({answered.no_answer_score:.0%})", style="bold yellow"))
     else:
         out.print(
@@ -75,7 +80,7 @@ def _print_no_answer(answered: "Answered", out: Console) -> None:
         out.print(Padding(Group(Text(excerpt), _place(passage)), (0, 1, 1, 3)))
 
 
-def _card(rank: int, answer: "ExtractedAnswer") -> Panel:
+def _card(rank: int, answer: "ExtractedAnswer", width: int) -> Panel:
     assert answer.document is not None
     assert answer.context_offset is not None
     context = answer.context or ""
@@ -87,8 +92,10 @@ def _card(rank: int, answer: "ExtractedAnswer") -> Panel:
         _folded(context[end:], edge="left"),
         "..." if _cut_behind(answer) else "",
     )
-    title = Text.assemble((f"{rank}  ", "bold"), (_folded(answer.data or ""), "bold green"), f"  {_score(answer)}")
-    title.truncate(70, overflow="ellipsis")
+    quote = Text(_folded(answer.data or ""), style="bold green")
+    score = _score(answer)
+    quote.truncate(max(8, width - len(score) - 14), overflow="ellipsis")
+    title = Text.assemble((f"{rank}  ", "bold"), quote, f"  {score}")
     subtitle = _place(answer.document, page=answer.meta.get("answer_page_number"))
     more = len(answer.meta.get("evidence", [])) - 1
     if more > 0:

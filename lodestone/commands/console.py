@@ -56,6 +56,11 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `1,200 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def console(stderr: bool = False) -> "Console":
     """A rich console for people; it drops colours where the output is no terminal."""
     from rich.console import Console

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOption, print_json
+from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOption, counted, print_json
 
 
 def delete(
@@ -25,7 +25,8 @@ def delete(
     if as_json:
         print_json({"files": removed.files, "passages": removed.passages, "not_found": removed.not_found})
     else:
-        typer.echo(f"Deleted {removed.files} files ({removed.passages} passages) from {store.path}.")
+        counts = f"{counted(removed.files, 'file')} ({counted(removed.passages, 'passage')})"
+        typer.echo(f"Deleted {counts} from {store.path}.")
         for path in removed.not_found:
             typer.echo(f"  Not in the index: {path}")
     if removed.not_found:

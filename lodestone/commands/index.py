@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lodestone.commands.console import IndexOption, JsonOption, console, print_json
+from lodestone.commands.console import IndexOption, JsonOption, console, counted, print_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -84,7 +84,7 @@ class _BarProgress:
 def _print_report(report: "Report", folder: str, held: int) -> None:
     out = console()
     verb = "Stopped after indexing" if report.stopped else "Indexed"
-    counts = [f"{verb} {_count(report.indexed, 'file')} ({_count(report.passages, 'passage')})"]
+    counts = [f"{verb} {counted(report.indexed, 'file')} ({counted(report.passages, 'passage')})"]
     counts += [f"{report.unchanged} unchanged"] if report.unchanged else []
     counts += [f"{report.deleted} gone and deleted"] if report.deleted else []
     counts += [f"{len(report.failed)} failed"] if report.failed else []
@@ -95,10 +95,6 @@ def _print_report(report: "Report", folder: str, held: int) -> None:
             out.print(f"  {title}: {outcome.path}: {outcome.reason}", soft_wrap=True, markup=False)
     for warning in report.warnings:
         out.print(f"  Warning: {warning}", soft_wrap=True, markup=False)
-    out.print(f"{folder} holds {_count(held, 'passage')}.", soft_wrap=True, markup=False)
+    out.print(f"{folder} holds {counted(held, 'passage')}.", soft_wrap=True, markup=False)
     if report.stopped:
         out.print("Run the same command again to go on.")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

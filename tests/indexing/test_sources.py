@@ -42,6 +42,18 @@ def test_another_root_of_the_same_name_needs_a_name_of_its_own(docs: Path, tmp_p
     assert moved.folder == docs
 
 
+def test_a_root_has_one_name_and_blank_names_are_refused(docs: Path) -> None:
+    with pytest.raises(ConfigurationError, match="under the root 'docs'"):
+        find_scopes([docs / "sub"], {"docs": str(docs)}, root_name="other")
+    with pytest.raises(ConfigurationError, match="must not be blank"):
+        find_scopes([docs], {}, root_name=" ")
+
+
+def test_what_lies_in_another_path_belongs_to_it_whatever_the_order(docs: Path) -> None:
+    (scope,) = find_scopes([docs / "sub", docs], {})
+    assert (scope.root, scope.prefix) == ("docs", "")
+
+
 def test_a_folder_that_holds_a_root_is_refused_rather_than_indexed_twice(docs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="as a root of its own"):
         find_scopes([tmp_path], {"docs": str(docs)})

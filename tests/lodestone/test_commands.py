@@ -104,11 +104,44 @@ def test_a_file_of_questions_gives_a_file_of_answers(lodestone: Run, example_ind
     assert first == [{k: v for k, v in answer.items() if k not in drop} for answer in answers]
 
 
+def test_a_run_that_fails_leaves_the_answers_of_the_last_one(
+    lodestone: Run, example_index: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text("earlier answers")
+    wrong = {"field": "meta.source", "operator": "like", "value": "x"}
+    (tmp_path / "q.jsonl").write_text(json.dumps({"query": "Who?", "filters": wrong}))
+    options = ["--index", example_index, "--output", tmp_path / "a.jsonl"]
+    assert lodestone("ask", "--file", tmp_path / "q.jsonl", *options).code == 2
+    assert (tmp_path / "a.jsonl").read_text() == "earlier answers"
+    same = lodestone("ask", "--file", tmp_path / "a.jsonl", *options)
+    assert (same.code, (tmp_path / "a.jsonl").read_text()) == (2, "earlier answers")
+
+
+def test_a_filter_that_nothing_matches_is_said(lodestone: Run, example_index: Path) -> None:
+    result = lodestone("ask", QUESTION, "--index", example_index, "--filter", "source == nowhere.txt")
+    assert result.code == 0
+    assert "nothing in the index matches the filter" in result.out
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_the_score_is_shown_however_long_the_answer_is(
+    lodestone: Run, example_index: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    monkeypatch.setattr("lodestone.commands.ask.console", lambda: Console(width=columns, highlight=False))
+    result = lodestone("ask", "Why are the ferries painted dark green?", "--index", example_index, "--top-k", 1)
+    assert re.search(r"1  because.*  \d\d%", result.out)
+    assert all(len(line) <= columns for line in result.out.splitlines())
+
+
 def test_min_score_hides_what_is_less_probable(lodestone: Run, example_index: Path) -> None:
     answered = json.loads(lodestone("ask", QUESTION, "--index", example_index, "--min-score", 0.5, "--json").out)
     assert [answer["answer"] for answer in answered["answers"]] == ["Bravo"]
     nothing = json.loads(lodestone("ask", QUESTION, "--index", example_index, "--min-score", 1, "--json").out)
-    assert (nothing["answers"], nothing["answered"]) == ([], False)
+    assert (nothing["answers"], nothing["answered"]) == ([], True)
+    shown = lodestone("ask", QUESTION, "--index", example_index, "--min-score", 1).out
+    assert "No answer reaches 100%" in shown
 
 
 def test_an_uncalibrated_reader_shows_margins_and_refuses_min_score(
@@ -142,7 +175,9 @@ def test_index_status_delete_and_index_again(lodestone: Run, docs: Path, tmp_pat
 
     assert lodestone("delete", docs / "bad-weather.txt", "--index", index).code == 0
     missing = lodestone("delete", "bad-weather.txt", "--index", index)
-    assert missing.code == 2  # nothing is left in the index
+    assert missing.code == 1
+    assert "0 files" in missing.out
+    assert lodestone("ask", "Who?", "--index", index).code == 2  # nothing is left to ask
     assert "1 file" in lodestone("index", docs, "--index", index).out
     unknown = lodestone("delete", "other.txt", "--index", index)
     assert unknown.code == 1
@@ -153,7 +188,7 @@ def test_a_bad_file_is_named_and_the_exit_code_is_one(lodestone: Run, docs: Path
     (docs / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
     result = lodestone("index", docs, "--index", tmp_path / "index")
     assert result.code == 1
-    assert re.search(r"Failed: .*docs/broken\.pdf: ", result.out)
+    assert re.search(r"Failed: .*docs/broken\.pdf: (?!no text)", result.out)
     as_json = lodestone("index", docs, "--index", tmp_path / "index", "--json")
     report = json.loads(as_json.out)
     assert as_json.code == 1
@@ -181,6 +216,11 @@ def test_a_question_of_ten_thousand_words_is_answered_with_a_warning(
         (["index", "{tmp}/docs", "--pipeline", "query_faiss"], "DocumentWriter"),
         (["ask", "", "--index", "{index}"], "the question is empty"),
         (["ask", " \n", "--index", "{index}"], "the question is empty"),
+        (["ask", "who \udcff is", "--index", "{index}"], "not valid UTF-8"),
+        (["ask", "--file", "{tmp}/good.jsonl", "--output", "{tmp}/no/x", "--index", "{index}"], "No such file"),
+        (["draw", "query_faiss", "--output", "{tmp}/no/x.svg"], "No such file"),
+        (["delete", "", "--index", "{index}"], "must not be blank"),
+        (["index", "{tmp}/docs", "--root-name", " "], "must not be blank"),
         (["ask", "--index", "{index}"], "give either a question or --file"),
         (["ask", "Who?", "--index", "{tmp}/none"], "there is no index in"),
         (["search", "x", "--index", "{tmp}/none"], "there is no index in"),
@@ -206,6 +246,7 @@ def test_wrong_usage_exits_with_two_and_one_line_that_says_what_to_change(
     (tmp_path / "broken.yaml").write_text("components: [")
     (tmp_path / "unknown.yaml").write_text("components:\n  reader:\n    type: lodestone.components.readers.Nope\n")
     (tmp_path / "untrusted.yaml").write_text("components:\n  evil:\n    type: subprocess.Popen\n")
+    (tmp_path / "good.jsonl").write_text('{"query": "Who?"}\n')
     (tmp_path / "bad.jsonl").write_text('{"query": "Who?"}\n{nope}\n')
     if "{tmp}/other" in arguments:
         from lodestone import FaissDocumentStore

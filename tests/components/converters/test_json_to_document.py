@@ -17,8 +17,15 @@ def convert(text: str, **parameters: object) -> list[tuple[str | None, dict[str,
 def test_every_line_is_a_document_with_its_row_and_its_other_fields() -> None:
     rows = [{"content": "first", "year": 1911, "tags": ["x"]}, {"text": "second", "ok": True}]
     assert convert("\n".join(map(json.dumps, rows)) + "\n\n") == [
-        ("first", {"source": "a.json", "row": 1, "year": 1911}),
+        ("first", {"source": "a.json", "row": 1, "year": 1911, "tags": ["x"]}),
         ("second", {"source": "a.json", "row": 2, "ok": True}),
+    ]
+
+
+def test_fields_whose_names_passages_use_are_kept_under_another() -> None:
+    found = convert('{"text": "t", "source": "agency", "page_number": "p3", "row": 9}')
+    assert found == [
+        ("t", {"source": "a.json", "row": 1, "record_source": "agency", "record_page_number": "p3", "record_row": 9})
     ]
 
 
