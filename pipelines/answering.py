@@ -1,6 +1,7 @@
 """Questions through a query pipeline: passages retrieved question by question, then read in one batch."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,8 @@ class Answered:
         None where the reader was told to give no "no answer".
     :param calibrated: Whether scores are probabilities; otherwise they are logit margins over "no answer".
     :param passages: The passages that were read, in the order of retrieval.
-    :param timings_ms: Milliseconds by stage; those of a batch are shared out evenly.
+    :param timings_ms: Milliseconds by stage: `retrieve`, `read` (of which `tokenize`, `forward`, `spans` and `merge`
+        are parts) and `total`; those of a batch are shared out evenly.
     """
 
     question: Question
@@ -162,12 +164,13 @@ class QueryPipeline:
         started = time.perf_counter()
         passages = [self._retrieve(question, None) for question in questions]
         retrieved = time.perf_counter()
-        answers = self._read(questions, passages)
+        answers, stages = self._read(questions, passages)
         read = time.perf_counter()
         if min_score is not None:
             _check_calibrated(answers, self.model)
         share = 1000 / max(len(questions), 1)
         timings = {"retrieve": (retrieved - started) * share, "read": (read - retrieved) * share}
+        timings |= {stage: spent / max(len(questions), 1) for stage, spent in stages.items()}
         timings["total"] = (read - started) * share
         return [
             _answered(question, found, listed, dict(timings), min_score)
@@ -199,27 +202,32 @@ class QueryPipeline:
         documents: list[Document] = outputs.get(name, {}).get(socket, [])
         return documents
 
-    def _read(self, questions: Sequence[Question], passages: list[list[Document]]) -> list[list[ExtractedAnswer]]:
-        """Read all questions that want equally many answers together."""
+    def _read(
+        self, questions: Sequence[Question], passages: list[list[Document]]
+    ) -> tuple[list[list[ExtractedAnswer]], dict[str, float]]:
+        """Read all questions that want equally many answers together; with it, where the reader spent its time."""
         answers: list[list[ExtractedAnswer]] = [[] for _ in questions]
+        stages: Counter[str] = Counter()
         for top_k in {question.top_k for question in questions}:
             group = [number for number, question in enumerate(questions) if question.top_k == top_k]
             queries = [questions[number].text for number in group]
-            found = self._read_group(queries, [passages[number] for number in group], top_k)
+            found, spent = self._read_group(queries, [passages[number] for number in group], top_k)
+            stages.update(spent)
             for number, listed in zip(group, found, strict=True):
                 answers[number] = listed
-        return answers
+        return answers, dict(stages)
 
     def _read_group(
         self, queries: list[str], passages: list[list[Document]], top_k: int | None
-    ) -> list[list[ExtractedAnswer]]:
+    ) -> tuple[list[list[ExtractedAnswer]], dict[str, float]]:
         if hasattr(self.reader, "run_batch"):
-            batch: list[list[ExtractedAnswer]] = self.reader.run_batch(queries, passages, top_k=top_k)["answers"]
-            return batch
-        return [
+            batch = self.reader.run_batch(queries, passages, top_k=top_k)
+            return batch["answers"], batch["meta"]["timings_ms"]
+        answers = [
             self.reader.run(query=query, documents=listed, top_k=top_k)["answers"]
             for query, listed in zip(queries, passages, strict=True)
         ]
+        return answers, {}
 
 
 def check_min_score(min_score: float | None) -> None:
