@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lodestone.components.engines.loading import load_model, max_length, takes_segments
+from lodestone.components.engines.quiet import quiet_transformers
 from lodestone.components.engines.task import Task
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def convert(folder: Path, task: Task) -> "tuple[openvino.Model, dict[str, Any]]"
     segments = takes_segments(model)
     example = _example(2, _EXAMPLE_TOKENS, segments, model.config)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), quiet_transformers(), torch.no_grad():
             warnings.simplefilter("ignore")
             converted = openvino.convert_model(model, example_input=example)
     except Exception as error:  # the converter raises whatever its parts raise
@@ -58,7 +59,7 @@ def convert(folder: Path, task: Task) -> "tuple[openvino.Model, dict[str, Any]]"
     # Another shape than the one it was traced with: what was frozen into the graph shows here.
     probe = _example(3, 2 * _EXAMPLE_TOKENS + 5, segments, model.config)
     compiled = openvino.Core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    with torch.inference_mode():
+    with quiet_transformers(), torch.inference_mode():
         expected = model(**probe)
     found = compiled({name: tensor.numpy() for name, tensor in probe.items()})
     # What comes out at padding is nobody's business, and differs where attention is local.
