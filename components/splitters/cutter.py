@@ -107,12 +107,12 @@ class PassageCutter:
     def _excess(self, text: str, pieces: list[Piece]) -> list[int]:
         """By how many tokens each passage is too long, 0 where it fits."""
         budget = self._budget
-        contents = [text[piece.start : piece.end] for piece in pieces]
-        reader = exact_counts(budget.reader, contents)
-        embedder = reader if budget.same_tokenizer else exact_counts(budget.embedder, contents)
+        reader = exact_counts(budget.reader, (text[piece.start : piece.end] for piece in pieces))
+        embedder = reader
+        if not budget.same_tokenizer:
+            embedder = exact_counts(budget.embedder, (text[piece.start : piece.end] for piece in pieces))
         searched = exact_counts(
-            budget.embedder,
-            ["\n".join([*piece.headings, content]) for piece, content in zip(pieces, contents, strict=True)],
+            budget.embedder, ("\n".join([*piece.headings, text[piece.start : piece.end]]) for piece in pieces)
         )
         most = min(budget.reader_room, budget.content_room)
         return [

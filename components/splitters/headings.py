@@ -38,6 +38,7 @@ _NUMBERED = re.compile(r" {0,3}((?:\d{1,2}|[A-Z](?=\.\d))(?:\.\d{1,3}){0,5})\.?[
 _NAMED = re.compile(
     r"\s*(?:Appendix|Annex|Chapter|Part|Section|APPENDIX|CHAPTER)[ \xa0]([A-Z]|\d{1,2}|[IVX]{1,5})\b[.:)]?(?:.*)"
 )
+_NUMBER = re.compile(r"\d|[A-Z](?:\.\d|\b)|[IVX]{1,5}\b|Appendix|Annex|Part|APPENDIX|CHAPTER")
 _LEADERS = re.compile(r"\.{4,}|(?:\. ){3,}|\s{2,}\d+\s*$|\t\d+\s*$")
 
 
@@ -115,7 +116,10 @@ class _Finder:
         self._nested_numbers = False
         self._indent: int | None = None  # of numbered headings of the first level
         # A table of contents has the words of headings that come later.
-        self._last_place = {_words(line): number for number, line in enumerate(lines)}
+        self._last_place: dict[str, int] = {}
+        if kind in {"text", "unknown"}:
+            places = ((words, number) for number, line in enumerate(lines) if (words := _numbered_words(line)))
+            self._last_place.update(places)
 
     def find(self) -> list[Heading]:
         found: list[Heading] = []
@@ -264,6 +268,11 @@ class _Finder:
 
 def _words(line: Line) -> str:
     return " ".join(re.sub(r"^\s*(?:Chapter|Section)\s+", "", line.text).split())
+
+
+def _numbered_words(line: Line) -> str:
+    """The words of a line, if they begin as those of a numbered heading do: to remember every line takes much room."""
+    return words if _NUMBER.match(words := _words(line)) else ""
 
 
 def _heading(line: Line, level: int, title_start: int, title_end: int, end: int, start: int = -1) -> Heading | None:

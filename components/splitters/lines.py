@@ -22,15 +22,18 @@ class Line(NamedTuple):
         return not self.text or self.text.isspace()
 
 
-def text_lines(text: str) -> list[Line]:
+def text_lines(text: str, start: int = 0, end: int | None = None) -> list[Line]:
     """Cut a text at its line ends: `\\n`, `\\r\\n`, `\\r`, and the form feed between two pages.
 
     :param text: Any text.
-    :returns: Its lines in order; offsets count characters.
+    :param start: First character of the part to cut.
+    :param end: The character after its last one; None for the text's end.
+    :returns: Its lines in order; offsets count characters of `text`.
     """
     lines: list[Line] = []
-    for match in _LINE.finditer(text):
-        if match.end() == match.start() == len(text) and lines:
+    last = len(text) if end is None else end
+    for match in _LINE.finditer(text, start, last):
+        if match.end() == match.start() == last and lines:
             break
         lines.append(Line(match.start(1), match.end(1), match.group(1)))
     return lines

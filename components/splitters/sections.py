@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from lodestone.components.splitters.headings import Heading, Kind, find_headings
-from lodestone.components.splitters.lines import Line, fenced_lines, text_lines
+from lodestone.components.splitters.lines import fenced_lines, text_lines
 from lodestone.components.splitters.sentences import sentence_spans, strip_span
 
 Span = tuple[int, int]
@@ -77,10 +77,7 @@ def section_units(text: str, section: Section, language: str = "en") -> list[Spa
     :returns: `(start, end)` of every unit in characters of `text`, in order, without surrounding whitespace; every
         other character of the section is in exactly one of them.
     """
-    lines = [
-        Line(line.start + section.start, line.end + section.start, line.text)
-        for line in text_lines(text[section.start : section.end])
-    ]
+    lines = text_lines(text, section.start, section.end)
     code = fenced_lines(lines)
     units: list[Span] = []
     block: Span | None = None
@@ -95,7 +92,7 @@ def section_units(text: str, section: Section, language: str = "en") -> list[Spa
         if line.blank:
             # The line that a form feed ends is often blank: a sentence may go on over it, but not over an empty line.
             close()
-        elif number in code or _ROW.match(line.text):
+        elif number in code or _is_row(line.text):
             close()
             units.append(strip_span(text, line.start, line.end))
         elif block is None or _ITEM.match(line.text):
@@ -105,3 +102,8 @@ def section_units(text: str, section: Section, language: str = "en") -> list[Spa
             block = (block[0], line.end)
     close()
     return units
+
+
+def _is_row(line: str) -> bool:
+    # The pattern's time grows with the square of the blanks at a line's end; it needs one of them.
+    return _ROW.match(line.rstrip() + " ") is not None

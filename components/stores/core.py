@@ -15,6 +15,7 @@ from haystack import Document, logging
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
+from lodestone.components.stores.linked_folder import is_writable
 from lodestone.components.stores.passage_table import PassageTable, to_vector
 from lodestone.components.stores.settings import StoreSettings
 from lodestone.components.stores.text_index import Rows, TextIndex
@@ -85,6 +86,7 @@ class StoreCore:
         self._lock = threading.RLock()
         self._database: Database | None = None
         self._inode: tuple[int, int] | None = None
+        self._warned = False
         self._writer_lock = WriterLock(folder)
         self._vectors = VectorIndex(folder, settings.similarity == "cosine")
         self._texts = TextIndex(folder, settings.language)
@@ -236,12 +238,12 @@ class StoreCore:
         return database
 
     def _forget_removed_folder(self) -> None:
-        """Notice that the folder was deleted or replaced: what is open then is no longer what the path names."""
+        """Notice that what is open is no longer what the path names: the folder was deleted, replaced or rewritten."""
         if self._database is None:
             return
         try:
             status = self._path.stat()
-            if (status.st_dev, status.st_ino) == self._inode:
+            if (status.st_dev, status.st_ino) == self._inode and not self._database.is_outdated:
                 return
         except FileNotFoundError:
             pass
@@ -270,10 +272,10 @@ class StoreCore:
         try:
             return self._texts.search(query, top_k, rows)
         except (OSError, ValueError) as error:
-            raise LodestoneError(
-                f"{self.folder / 'text'} cannot be searched ({error}): close the process that writes to the store, and "
-                "search again to have the text index rebuilt"
-            ) from error
+            advice = "close the process that writes to the store, and search again to have the text index rebuilt"
+            if not is_writable(self.folder):
+                advice = "search once as a user who may write to the folder, to have the text index rebuilt"
+            raise LodestoneError(f"{self.folder / 'text'} cannot be searched ({error}): {advice}") from error
 
     def _refresh_texts(self, database: Database) -> None:
         """Bring the text index up to date before a search, unless a writer in another process does."""
@@ -282,6 +284,7 @@ class StoreCore:
             return
         held = self._writer_lock.held
         if not self._writer_lock.try_acquire():
+            self._warn_of_old_texts(problem)
             return
         try:
             if problem is not None:
@@ -291,6 +294,18 @@ class StoreCore:
             if not held:
                 self._texts.save()
                 self._writer_lock.release()
+
+    def _warn_of_old_texts(self, problem: str | None) -> None:
+        """Say once that words are missing, where neither this process nor a writer at work will add them."""
+        if is_writable(self.folder) or self._warned:
+            return
+        self._warned = True
+        logger.warning(
+            "the text index of {folder} {problem}, and this user may not write there: search once as a user who may, "
+            "to find everything by its words",
+            folder=str(self.folder),
+            problem="lacks what was written last" if problem is None else f"is of no use ({problem})",
+        )
 
 
 def _scored(table: PassageTable, hits: list[tuple[int, float]], with_embedding: bool) -> list[Document]:

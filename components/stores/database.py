@@ -9,11 +9,14 @@ from typing import Any
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.fields import meta_value
+from lodestone.components.stores.files import size_of
 from lodestone.components.stores.filters import CompiledFilter
+from lodestone.components.stores.linked_folder import is_writable
 
 FORMAT_VERSION = 1
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
+_UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 # A passage's row number is drawn from the running sequence, as is a tombstone's: whatever remembers the last number
 # that it has seen finds all that came later. Vectors stand apart so that scanning metadata does not read them.
@@ -54,9 +57,18 @@ class Database:
         self.path = path
         self._tests: CompiledFilter | None = None
         self._error: Exception | None = None
-        mode = "rw" if create is None else "rwc"
+        self._unchanging: tuple[int, int] | None = None
+        try:
+            if create is not None:
+                self._connect("mode=rwc", create)
+            else:
+                self._connect_for_reading()
+        except sqlite3.DatabaseError as error:
+            raise _explain(error, path) from error
+
+    def _connect(self, mode: str, create: dict[str, str] | None = None) -> None:
         self._connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}",
+            f"{self.path.resolve().as_uri()}?{mode}",
             uri=True,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
@@ -65,12 +77,39 @@ class Database:
         )
         try:
             self._prepare(create)
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise _explain(error, path) from error
         except BaseException:
             self.close()
             raise
+
+    def _connect_for_reading(self) -> None:
+        """Open an existing database, also where this user may not make the files that its WAL mode needs beside it."""
+        for mode in ("mode=rw", "mode=ro"):
+            try:
+                self._connect(mode)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _UNWRITABLE or is_writable(self.path.parent):
+                    raise
+        if self._has_wal():
+            raise ConfigurationError(
+                f"{self.path} was not closed well, and this user may not write to {self.path.parent}: open the index "
+                "once as a user who may (`lodestone status --index FOLDER`), or copy the folder and use the copy"
+            )
+        # SQLite takes the file as it is, without locks, and `is_outdated` watches over it.
+        self._unchanging = self._state()
+        self._connect("mode=ro&immutable=1")
+
+    def _has_wal(self) -> bool:
+        return size_of(self.path.with_name(self.path.name + "-wal")) > 0
+
+    def _state(self) -> tuple[int, int]:
+        status = self.path.stat()
+        return status.st_size, status.st_mtime_ns
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether another process has written to a file that is read without locks: it is to be opened again."""
+        return self._unchanging is not None and (self._has_wal() or self._state() != self._unchanging)
 
     def _prepare(self, create: dict[str, str] | None) -> None:
         self._connection.create_function("lodestone_test", 2, self._call_test)

@@ -14,6 +14,7 @@ from lodestone.components.passages import searchable_text
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.encoding import clean_text, decode_meta
 from lodestone.components.stores.files import checksum, read_json, write_json
+from lodestone.components.stores.linked_folder import LinkedFolder, is_writable
 from lodestone.components.stores.passage_table import PassageTable
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class TextIndex:
         self._about = self._folder / "lodestone.json"
         self._language = language
         self._index: Any = None
+        self._links: LinkedFolder | None = None  # where the folder cannot be written to
         self._writer: Any = None
         self._schema: Any = None
         self._analyzer: Any = None
@@ -104,6 +106,7 @@ class TextIndex:
         self._writer.commit()
         self._replayed = True
         self._write_about(database, target)
+        self._share()
 
     def search(self, query: str, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
         """Find passages by BM25.
@@ -139,6 +142,7 @@ class TextIndex:
             return
         writer, self._writer = self._writer, None
         writer.wait_merging_threads()
+        self._share()
         about = read_json(self._about)
         if about is not None:
             about["files"] = self._files()
@@ -148,6 +152,9 @@ class TextIndex:
         """Let go of files and threads; what was not committed is indexed again from the database."""
         self._writer = self._index = self._loaded_version = None
         self._replayed = False
+        if self._links is not None:
+            self._links.close()
+            self._links = None
 
     def rebuild(self, reason: str) -> None:
         """Throw the index away; the next `catch_up` makes a new one. The writer's lock must be held.
@@ -232,7 +239,12 @@ class TextIndex:
         # Positions are there for phrases.
         builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
         self._schema = builder.build()
-        self._index = tantivy.Index(self._schema, path=str(self._folder), reuse=not create)
+        folder = self._folder
+        if not is_writable(folder):
+            self._links = self._links or LinkedFolder(folder)
+            self._links.refresh()
+            folder = self._links.path
+        self._index = tantivy.Index(self._schema, path=str(folder), reuse=not create)
         self._index.register_tokenizer(_TOKENIZER, _analyzer(self._language))
         self._index.config_reader("manual")
         self._loaded_version = None
@@ -248,6 +260,8 @@ class TextIndex:
         if self._index is None:
             self._open()
         if version != self._loaded_version:
+            if self._links is not None:
+                self._links.refresh()
             self._index.reload()
             self._loaded_version = version
         return True
@@ -301,6 +315,13 @@ class TextIndex:
             "sequence": sequence,
         }
         write_json(self._about, about)
+
+    def _share(self) -> None:
+        """Let those read tantivy's own notes who may read the rest of the index: it hides them from other users."""
+        mode = self._about.stat().st_mode & 0o777
+        for name in ("meta.json", ".managed.json"):
+            with contextlib.suppress(OSError):  # a merge in the background replaces them, or another user owns them
+                (self._folder / name).chmod(mode)
 
     def _files(self) -> dict[str, list[int]]:
         files = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 import filelock
 
 from lodestone.components.errors import LodestoneError
+from lodestone.components.stores.linked_folder import is_writable
 
 
 class WriterLock:
@@ -33,6 +34,8 @@ class WriterLock:
         """
         if self.held:
             return True
+        if self._folder.exists() and not is_writable(self._folder):
+            return False
         try:
             self._lock.acquire()
         except (filelock.Timeout, OSError):
@@ -47,6 +50,11 @@ class WriterLock:
         :raises LodestoneError: If another process has it.
         """
         if not self.try_acquire():
+            if not is_writable(self._folder):
+                raise LodestoneError(
+                    f"{self._folder} is read-only for this user: searching works, writing needs permission to write "
+                    "to the folder, or a copy of it"
+                )
             raise LodestoneError(
                 f"{self._folder} is being written to by {self._describe_owner()}: wait until it ends, or stop it. "
                 "Searching works meanwhile."
@@ -59,8 +67,6 @@ class WriterLock:
             self._lock.release()
 
     def _describe_owner(self) -> str:
-        if not os.access(self._folder, os.W_OK):
-            return "nobody, but this user may not write there"
         try:
             owner = json.loads(self._owner.read_text(encoding="utf-8"))
             return f"process {owner['pid']} on {owner['host']}"

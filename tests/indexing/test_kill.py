@@ -12,14 +12,26 @@ import numpy as np
 from lodestone import FaissDocumentStore
 
 CORPUS = Path(__file__).resolve().parents[2] / "examples" / "corpus"
-# Small batches, so that kills fall between transactions as well as into them.
+# Small batches, so that kills fall between transactions as well as into them. A line on its standard input lets the job
+# write one batch, so that it cannot come to its end before the kill, however slow this test is; at the input's end it
+# runs freely.
 JOB = """
 import sys
 from pathlib import Path
 import lodestone.indexing.job as job
+from lodestone import FaissDocumentStore
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.stages import cut_at_embedder
-job._BATCH_FILES = 2
+
+write_sources = FaissDocumentStore.write_sources
+
+def write_when_told(store, sources):
+    sys.stdin.readline()
+    write_sources(store, sources)
+    print("written", flush=True)
+
+FaissDocumentStore.write_sources = write_when_told
+job._BATCH_FILES = 1
 stages = cut_at_embedder(load_pipeline("indexing_faiss", index=sys.argv[1]))
 stages.embedder.warm_up()
 print("ready", flush=True)
@@ -27,6 +39,28 @@ report = job.IndexingJob(stages).run([Path(sys.argv[2])])
 stages.document_store.close()
 sys.exit(0 if report.complete else 1)
 """
+
+
+def kill_in_batch(index: Path, batches: int, share: float) -> None:
+    """Run the job, and kill it a share of a batch's time after it has written some batches."""
+    command = [sys.executable, "-c", JOB, str(index), str(CORPUS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        started = time.monotonic()
+        process.stdin.write("\n" * (batches + 1))
+        process.stdin.flush()
+        for _ in range(batches):
+            assert process.stdout.readline() == "written\n"
+        time.sleep(share * (time.monotonic() - started) / max(batches, 1))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
+def count(index: Path) -> int:
+    with FaissDocumentStore(str(index)) as store:
+        return store.count_documents()
 
 
 def contents(index: Path) -> tuple[dict[str, object], dict[str, object]]:
@@ -41,19 +75,18 @@ def contents(index: Path) -> tuple[dict[str, object], dict[str, object]]:
 
 
 def test_a_killed_job_run_again_equals_an_undisturbed_one(example_index: Path, tmp_path: Path) -> None:
-    moments = random.Random(7)
-    for _ in range(4):
-        process = subprocess.Popen(
-            [sys.executable, "-c", JOB, str(tmp_path / "index"), str(CORPUS)], stdout=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(moments.uniform(0, 5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run([sys.executable, "-c", JOB, str(tmp_path / "index"), str(CORPUS)], check=True, capture_output=True)
+    chance, index, whole = random.Random(7), tmp_path / "index", count(example_index)
+    found = []
+    for batches in (2, 1, 4, 3):
+        kill_in_batch(index, batches, chance.uniform(0, 1.5))
+        found.append(count(index))
+    assert 0 < found[0] < whole
+    assert found == sorted(found)
+    assert found[-1] < whole
+    command = [sys.executable, "-c", JOB, str(index), str(CORPUS)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
-    passages, ledger = contents(tmp_path / "index")
+    passages, ledger = contents(index)
     expected, expected_ledger = contents(example_index)
     assert ledger == expected_ledger
     assert passages.keys() == expected.keys()
