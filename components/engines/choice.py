@@ -45,8 +45,8 @@ def make_engine(
     """Load a model on the engine that is fastest for it here.
 
     On a CPU that is OpenVINO, in bfloat16 where the CPU has instructions for it, or in int8 where `lodestone quantize`
-    made a model that it judged good enough. On a GPU, for what OpenVINO cannot convert, and where `model_kwargs` ask
-    for something of transformers, it is torch.
+    made a reader that it judged good enough on enough questions. On a GPU, for what OpenVINO cannot convert, and where
+    `model_kwargs` ask for something of transformers, it is torch.
 
     :param folder: The model's folder.
     :param task: What it is for.
