@@ -32,9 +32,11 @@ def main() -> None:
         print_answer(answered, out)
         out.print()
     out.rule()
-    out.print(f"Ask more:     .venv/bin/lodestone ask 'Who launched the new hybrid ship?' --index {index}")
-    out.print("Index yours:  .venv/bin/lodestone index FOLDER")
-    out.print("              .venv/bin/lodestone ask 'Your question?'")
+    out.print("Ask more:", soft_wrap=True)
+    out.print(f"  .venv/bin/lodestone ask 'What did the herring drifter cost?' --index {index}", soft_wrap=True)
+    out.print("Index documents of your own, and ask them:", soft_wrap=True)
+    out.print("  .venv/bin/lodestone index FOLDER", soft_wrap=True)
+    out.print("  .venv/bin/lodestone ask 'Your question?'", soft_wrap=True)
 
 
 if __name__ == "__main__":
