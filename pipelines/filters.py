@@ -33,10 +33,10 @@ def parse_filters(texts: Sequence[str] | None) -> dict[str, Any] | None:
 def _parse(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         try:
-            parsed = json.loads(text)
+            parsed: dict[str, Any] = json.loads(text)
         except json.JSONDecodeError as error:
             raise ConfigurationError(f"the filter {text!r} is not valid JSON: {error}") from error
-        return parsed if isinstance(parsed, dict) else {}
+        return parsed
     match = _COMPARISON.fullmatch(text)
     if match is None:
         raise ConfigurationError(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lodestone.components.engines.weights import file_digest, weight_files
 from lodestone.components.errors import ConfigurationError
 
 CALIBRATION_FILE = "calibration.json"
@@ -77,9 +78,8 @@ class Calibration:
 
 
 def hash_weights(folder: Path) -> str:
-    """SHA-256 (hex) over a model folder's weight files in the order of their names."""
+    """SHA-256 (hex) over the hashes of a model folder's weight files in the order of their names."""
     digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    for file in weight_files(folder):
+        digest.update(bytes.fromhex(file_digest(file)))
     return digest.hexdigest()

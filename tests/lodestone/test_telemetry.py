@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 HAYSTACK = """
 import haystack, haystack.telemetry._telemetry as telemetry
 print(json.dumps(telemetry.telemetry is not None))
@@ -45,5 +43,4 @@ def test_openvino_and_nncf_find_nothing_to_report_with() -> None:
 
 
 def test_openvino_and_nncf_report_when_the_user_wants_it() -> None:
-    pytest.importorskip("openvino_telemetry", reason="needs openvino_telemetry, which comes with openvino")
     assert reports(OPENVINO, LODESTONE_TELEMETRY="1")
