@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from haystack import Document
 
@@ -15,6 +16,7 @@ from lodestone.components.readers.merging import Quote
 from lodestone.components.readers.settings import ReadSettings
 from lodestone.components.readers.spans import Span, best_spans
 from lodestone.components.readers.token_cache import TokenCache
+from lodestone.components.readers.token_file import TokenFile
 from lodestone.components.readers.tokens import PairTokenizer, PassageTokens
 from lodestone.components.readers.windows import Batch, Window, cut, fill, pack
 
@@ -53,16 +55,18 @@ class PassageReader:
 
     :param pair: Tokenizes questions and passages.
     :param engine: Runs the model.
+    :param token_cache: A folder to keep passages' tokens in; None keeps them in memory only.
     """
 
-    def __init__(self, pair: PairTokenizer, engine: Engine) -> None:
+    def __init__(self, pair: PairTokenizer, engine: Engine, token_cache: Path | None = None) -> None:
         self._pair = pair
         self._engine = engine
-        self._cache = TokenCache(pair)
+        self._disk = None if token_cache is None else TokenFile(token_cache, pair.fingerprint())
+        self._cache = TokenCache(pair, disk=self._disk)
 
     def forget(self) -> None:
-        """Drop the tokens that were kept."""
-        self._cache = TokenCache(self._pair)
+        """Drop the tokens that were kept in memory."""
+        self._cache = TokenCache(self._pair, disk=self._disk)
 
     def read(
         self,
