@@ -22,16 +22,19 @@ from lodestone.components.engines.quantization import quantize
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import load_tokenizer, resolve_model
 from lodestone.components.readers import ExtractiveReader
+from lodestone.components.readers.int8 import (
+    ENOUGH_QUESTIONS,
+    MOST_F1_LOST,
+    SAMPLES,
+    Judgement,
+    is_good,
+    reader_windows,
+)
 from lodestone.components.readers.tokens import PairTokenizer
-from lodestone.components.readers.windows import cut, fill
 from lodestone.evaluation.squad import Question, f1, read_squad
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-SAMPLES = 180
-# Fractions, as the figures are: 0.003 is 0.3 points of F1.
-MOST_F1_LOST = 0.003
-_ENOUGH_QUESTIONS = 500
-_WINDOW, _STRIDE, _PASSAGE_CHARS = 384, 128, 1000
+_PASSAGE_CHARS = 1000
 _READABLE = {".md", ".rst", ".txt"}
 
 
@@ -54,6 +57,18 @@ class Quantized:
     good: bool
     entry: Path
 
+    @property
+    def verdict(self) -> str:
+        """What becomes of it, in words."""
+        if self.good:
+            return "it is used from now on"
+        asked = 'it is used only where precision "int8" is asked for'
+        if self.measure != "F1":
+            return asked
+        if self.before - self.after > MOST_F1_LOST:
+            return f"it loses more than {100 * MOST_F1_LOST:.1f} points of F1; {asked}"
+        return f"too few to judge by (--data takes a file; {ENOUGH_QUESTIONS} questions are enough); {asked}"
+
 
 def quantize_model(name: str, data: Path | None = None, questions: int = 1500) -> Quantized:
     """Make the int8 version of a reader or of an embedder and judge it.
@@ -69,6 +84,8 @@ def quantize_model(name: str, data: Path | None = None, questions: int = 1500) -
     folder = resolve_model(name)
     examples = list(example_questions()) if EXAMPLES.is_dir() else []
     given = list(read_squad(data)) if data is not None else []
+    if data is not None and not given:
+        raise ConfigurationError(f"{data} holds no questions; name a file in SQuAD format that does")
     if not examples and not given:
         raise ConfigurationError("there are no examples here to quantize with; name a file in SQuAD format (--data)")
     random.Random(0).shuffle(given)
@@ -113,49 +130,15 @@ def _passages(text: str) -> list[str]:
 
 def _quantize_reader(folder: Path, samples: Sequence[Question], judged: Sequence[Question]) -> Quantized:
     engine = make_engine(folder, READER, device="cpu", engine="openvino", precision="float32")
-    entry = quantize(folder, READER, list(reader_windows(folder, engine, samples)))
+    pair = PairTokenizer(load_tokenizer(folder))
+    texts = [(question.text, question.context) for question in samples]
+    entry = quantize(folder, READER, list(reader_windows(pair, texts, engine.max_length, engine.takes_segments)))
     before, after = (_reader_f1(folder, precision, judged) for precision in ("float32", "int8"))
-    # A few dozen example questions cannot show a loss of a fraction of a point.
-    good = len(judged) >= _ENOUGH_QUESTIONS and before - after <= MOST_F1_LOST
+    # A few dozen example questions cannot show a loss of a fraction of a point; what came with the model can.
+    known = Judgement.of(folder) if len(judged) < ENOUGH_QUESTIONS else None
+    good = known.good if known is not None else is_good(before - after, len(judged))
     result = Quantized("F1", before, after, len(judged), good, entry)
     return _recorded(folder, READER, result)
-
-
-def reader_windows(
-    folder: Path, engine: Engine, questions: Sequence[Question], count: int = SAMPLES
-) -> Iterator[dict[str, Any]]:
-    """Windows of questions on paragraphs, as a reader sees them: each question on its own and on others'.
-
-    :param folder: The reader's folder.
-    :param engine: The reader's engine.
-    :param questions: The questions.
-    :param count: How many windows.
-    :returns: Inputs of one window each.
-    """
-    pair = PairTokenizer(load_tokenizer(folder))
-    length = min(_WINDOW, engine.max_length)
-    asked = [ids[: min(64, length // 3)] for ids in pair.questions([question.text for question in questions])]
-    passages = pair.passages([question.context for question in questions])
-    made = 0
-    for shift in range(len(questions)):
-        for query in range(len(questions)):
-            passage = (query + shift) % len(questions)
-            windows = cut(
-                query,
-                passage,
-                len(passages[passage]),
-                question_tokens=len(asked[query]),
-                template=pair.template,
-                length=length,
-                stride=min(_STRIDE, length // 4),
-            )
-            for window in windows[:1]:
-                batch = fill([window], asked, passages, pair.template)
-                inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-                yield {**inputs, "token_type_ids": batch.token_type_ids} if engine.takes_segments else inputs
-                made += 1
-                if made >= count:
-                    return
 
 
 def _reader_f1(folder: Path, precision: str, questions: Sequence[Question]) -> float:

@@ -35,19 +35,24 @@ def read_squad(path: Path) -> Iterator[Question]:
     """
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+        paragraphs = [
+            (f"data[{a}].paragraphs[{p}]", paragraph)
+            for a, article in enumerate(articles)
+            for p, paragraph in enumerate(article["paragraphs"])
+        ]
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path} does not exist") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is not a SQuAD file: {error!r}") from error
-    for a, article in enumerate(articles):
-        for p, paragraph in enumerate(article["paragraphs"]):
+    for place, paragraph in paragraphs:
+        where = place
+        try:
             for q, question in enumerate(paragraph["qas"]):
-                try:
-                    answers = tuple(answer["text"] for answer in question.get("answers", ()))
-                    yield Question(question["id"], question["question"], paragraph["context"], answers)
-                except (KeyError, TypeError) as error:
-                    place = f"data[{a}].paragraphs[{p}].qas[{q}]"
-                    raise ConfigurationError(f"{path}: {place} is malformed: {error!r}") from error
+                where = f"{place}.qas[{q}]"
+                answers = tuple(answer["text"] for answer in question.get("answers", ()))
+                yield Question(question["id"], question["question"], paragraph["context"], answers)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{path}: {where} is malformed: {error!r}") from error
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:

@@ -15,6 +15,8 @@ import pytest
 
 # Converted models of the tests stay apart from the user's own.
 os.environ["LODESTONE_CACHE"] = tempfile.mkdtemp(prefix="lodestone-tests-")
+# None of them waits half a minute for an int8 model that it does not ask for.
+os.environ["LODESTONE_QUANTIZE"] = "0"
 atexit.register(shutil.rmtree, os.environ["LODESTONE_CACHE"], ignore_errors=True)
 # Before anything imports Haystack, so that no test reports anything home.
 importlib.import_module("lodestone")

@@ -28,6 +28,15 @@ def cache_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "lodestone"
 
 
+def is_writable() -> bool:
+    """Whether converted models can be kept."""
+    try:
+        (cache_folder() / "engines").mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(cache_folder() / "engines", os.W_OK)
+
+
 def entry_key(folder: Path, kind: str) -> str:
     """The name of a converted model's entry.
 
@@ -81,6 +90,9 @@ def store_entry(
         record = None if replace else _checked(place)
         if record is not None:
             return place, record
+        # Nobody else writes this entry now: what lies here is of a process that was killed.
+        for left in place.parent.glob(f"{place.name}.*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=f"{place.name}.", suffix=".tmp", dir=place.parent))
         try:
             made = scratch / "entry"

@@ -10,11 +10,14 @@ from lodestone.components.engines.cache import drop_entry, store_entry
 from lodestone.components.engines.conversion import MODEL_FILE
 from lodestone.components.engines.engine import Inputs
 from lodestone.components.engines.openvino_engine import entry_kind, open_converted
+from lodestone.components.engines.quiet import quiet_nncf
 from lodestone.components.engines.task import Task
 from lodestone.components.errors import ConfigurationError
 
 
-def quantize(folder: Path, task: Task, samples: Sequence[Inputs], record: dict[str, Any] | None = None) -> Path:
+def quantize(
+    folder: Path, task: Task, samples: Sequence[Inputs], record: dict[str, Any] | None = None, replace: bool = True
+) -> Path:
     """Quantize a model to int8 and put it into the cache, where engines with `precision="int8"` find it.
 
     Post-training quantization of NNCF for transformers, in the mixed preset (weights symmetric, activations asymmetric
@@ -24,6 +27,7 @@ def quantize(folder: Path, task: Task, samples: Sequence[Inputs], record: dict[s
     :param task: What the model is for.
     :param samples: What activations are measured on, as for `Engine.forward`: some 180 windows of one row each.
     :param record: What to record with the model.
+    :param replace: Whether to make it anew where it is there already, or another process made it meanwhile.
     :returns: The cache entry's folder.
     :raises ConfigurationError: NNCF is not installed, or there are no samples.
     :raises ConversionError: The model cannot be converted.
@@ -40,19 +44,20 @@ def quantize(folder: Path, task: Task, samples: Sequence[Inputs], record: dict[s
     model, facts = open_converted(folder, task, "float32")
 
     def write(target: Path) -> dict[str, Any]:
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset([{name: np.asarray(array) for name, array in sample.items()} for sample in samples]),
-            model_type=nncf.ModelType.TRANSFORMER,
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(samples),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=off),
-        )
+        with quiet_nncf():
+            quantized = nncf.quantize(
+                model,
+                nncf.Dataset([{name: np.asarray(array) for name, array in sample.items()} for sample in samples]),
+                model_type=nncf.ModelType.TRANSFORMER,
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(samples),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=off),
+            )
         openvino.save_model(quantized, target / MODEL_FILE, compress_to_fp16=False)
         engine_facts = {name: facts[name] for name in ("max_length", "takes_segments")}
         return {**engine_facts, "samples": len(samples), "good": False, **(record or {})}
 
-    return store_entry(folder, entry_kind(task, "int8"), write, replace=True)[0]
+    return store_entry(folder, entry_kind(task, "int8"), write, replace=replace)[0]
 
 
 def forget_quantized(folder: Path, task: Task) -> None:

@@ -1,6 +1,7 @@
 """Loading models without a word on the terminal."""
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator
 
@@ -19,3 +20,16 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def quiet_nncf() -> Iterator[None]:
+    """Keep NNCF from drawing progress bars, which go to stdout among a command's answers, and put it back after."""
+    from nncf.common.logging.track_progress import track
+
+    drawing = track.__init__
+    track.__init__ = functools.partialmethod(drawing, disable=True)
+    try:
+        yield
+    finally:
+        track.__init__ = drawing

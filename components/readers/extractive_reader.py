@@ -16,6 +16,7 @@ from lodestone.components.engines import checked_engine, checked_precision, make
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import DEFAULT_READER, load_tokenizer, resolve_model, tokenizer_folder
 from lodestone.components.readers.calibration import CALIBRATION_FILE, Calibration, hash_weights
+from lodestone.components.readers.int8 import make_int8_if_good
 from lodestone.components.readers.merging import Merger
 from lodestone.components.readers.passage_reader import PassageReader, ReadStatistics
 from lodestone.components.readers.scoring import CalibratedScoring, FactorScoring, MarginScoring, Scoring
@@ -69,6 +70,7 @@ class ExtractiveReader:
         model_kwargs: dict[str, Any] | None = None,
         engine: str = "auto",
         precision: str = "auto",
+        token_cache: str | None = None,
     ) -> None:
         """Set the reader up; nothing is loaded before `warm_up`.
 
@@ -95,6 +97,7 @@ class ExtractiveReader:
         :param engine: What runs the model: "openvino", "torch", or "auto" for the fastest one here.
         :param precision: What it computes in: "float32", "bfloat16", "float16" (GPU), "int8" (after `lodestone
             quantize`), or "auto" for the fastest that keeps the answers.
+        :param token_cache: A folder that keeps passages' tokens for later processes; None keeps them in memory only.
         :raises ConfigurationError: If a value is out of range.
         """
         self.model = str(model)
@@ -119,6 +122,7 @@ class ExtractiveReader:
         self.model_kwargs = model_kwargs
         self.engine = checked_engine(engine)
         self.precision = checked_precision(precision)
+        self.token_cache = token_cache
         self._lock = threading.Lock()
         self._reader: PassageReader | None = None
         self._scoring: Scoring | None = None
@@ -126,6 +130,8 @@ class ExtractiveReader:
     def to_dict(self) -> dict[str, Any]:
         """Serialize the parameters as they were given; nothing that this machine chose is written down."""
         chosen = {name: value for name in ("engine", "precision") if (value := getattr(self, name)) != "auto"}
+        if self.token_cache is not None:
+            chosen["token_cache"] = self.token_cache
         return default_to_dict(
             self,
             model=self.model,
@@ -157,14 +163,16 @@ class ExtractiveReader:
             words = folder if self.tokenizer is None else tokenizer_folder(self.tokenizer, token=token)
             pair = PairTokenizer(load_tokenizer(words))
             self._scoring = self._choose_scoring(folder)
-            engine = make_engine(
-                folder,
-                device=self.device,
-                engine=self.engine,
-                precision=self.precision,
-                model_kwargs=self.model_kwargs,
-            )
-            self._reader = PassageReader(pair, engine)
+            chosen: dict[str, Any] = {
+                "device": self.device,
+                "engine": self.engine,
+                "precision": self.precision,
+                "model_kwargs": self.model_kwargs,
+            }
+            make_int8_if_good(folder, pair, **chosen)
+            engine = make_engine(folder, **chosen)
+            kept = Path(self.token_cache).expanduser() if self.token_cache is not None else None
+            self._reader = PassageReader(pair, engine, kept)
 
     def forget_passages(self) -> None:
         """Drop the tokens of the passages that were read, to free their memory or to measure without them."""

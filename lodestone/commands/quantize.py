@@ -25,5 +25,5 @@ def quantize(
     if as_json:
         print_json({"model": model, **dataclasses.asdict(result), "entry": str(result.entry)})
         return
-    used = "it is used from now on" if result.good else 'it is used only where precision "int8" is asked for'
-    typer.echo(f"{result.measure} before {result.before:.4f}, after {result.after:.4f} ({result.count} texts): {used}")
+    figures = f"{result.measure} before {result.before:.4f}, after {result.after:.4f} ({result.count} texts)"
+    typer.echo(f"{figures}: {result.verdict}")
