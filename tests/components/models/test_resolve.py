@@ -1,13 +1,24 @@
 import importlib.util
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.models import DEFAULT_EMBEDDER, DEFAULT_READER, load_tokenizer, resolve_model
+from lodestone.components.models import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_READER,
+    load_tokenizer,
+    resolve_model,
+    tokenizer_folder,
+)
 
 
 def test_the_bundled_reader_is_a_folder_of_the_package() -> None:
@@ -101,3 +112,95 @@ def test_a_broken_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"tokenizer\.json is no tokenizer file"):
         load_tokenizer(tmp_path)
+
+
+class Hub:
+    """Stands for the hub: downloads what matches the patterns, as `snapshot_download` does, and remembers the calls."""
+
+    def __init__(self, folder: Path, files: dict[str, str]) -> None:
+        self.folder, self.files, self.calls, self.reachable = folder, files, 0, True
+
+    def snapshot_download(self, repo_id: str, **given: Any) -> str:
+        inspect.signature(snapshot_download).bind(repo_id, **given)
+        if given.get("local_files_only"):
+            if not self.folder.exists():
+                raise LocalEntryNotFoundError("nothing is cached")
+            return str(self.folder)
+        self.calls += 1
+        if not self.reachable:
+            raise OSError("no network")
+        self.folder.mkdir(exist_ok=True)
+        chosen = filter_repo_objects(
+            self.files, allow_patterns=given["allow_patterns"], ignore_patterns=given["ignore_patterns"]
+        )
+        for name in chosen:
+            (self.folder / name).write_text(self.files[name])
+        return str(self.folder)
+
+    @property
+    def cached(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir()}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    vocabulary = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello"])
+    config = '{"model_type": "bert"}'
+    files = {"config.json": config, "vocab.txt": vocabulary, "model.safetensors": "", "pytorch_model.bin": ""}
+    hub = Hub(tmp_path / "snapshot", files)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub.snapshot_download)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return hub
+
+
+def test_for_a_tokenizer_of_another_model_no_weights_are_downloaded(hub: Hub) -> None:
+    assert load_tokenizer("SpanBERT/spanbert-large-cased").encode("hello").tokens == ["[CLS]", "hello", "[SEP]"]
+    assert hub.cached == {"config.json", "vocab.txt"}
+    # Afterwards the model itself is not taken for cached.
+    assert (resolve_model("SpanBERT/spanbert-large-cased") / "model.safetensors").is_file()
+    assert hub.cached == {"config.json", "vocab.txt", "model.safetensors"}
+
+
+def test_a_cached_tokenizer_is_used_without_network(hub: Hub) -> None:
+    hub.files = {"tokenizer.json": (resolve_model(DEFAULT_READER) / "tokenizer.json").read_text(), "model.bin": ""}
+    assert tokenizer_folder("org/fast") == hub.folder
+    assert hub.cached == {"tokenizer.json"}
+    hub.reachable = False
+    assert tokenizer_folder("org/fast") == hub.folder
+    assert hub.calls == 1
+    with pytest.raises(ConfigurationError, match="hub cannot be reached"):
+        resolve_model("org/fast")
+
+
+def test_an_older_tokenizer_may_lack_files_so_the_hub_is_asked_where_it_can_be(hub: Hub) -> None:
+    hub.folder.mkdir()
+    for name in ("config.json", "vocab.txt"):
+        (hub.folder / name).write_text(hub.files[name])
+    hub.files["tokenizer_config.json"] = '{"do_lower_case": false}'
+    hub.reachable = False
+    assert tokenizer_folder("org/old") == hub.folder
+    hub.reachable = True
+    assert tokenizer_folder("org/old") == hub.folder
+    assert "tokenizer_config.json" in hub.cached
+    (hub.folder / "model.safetensors").write_text("")
+    calls = hub.calls
+    assert tokenizer_folder("org/old") == resolve_model("org/old") == hub.folder
+    assert hub.calls == calls
+
+
+def test_without_any_tokenizer_file_the_hub_s_absence_is_named(hub: Hub) -> None:
+    hub.reachable = False
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="hub cannot be reached"):
+            tokenizer_folder("org/none")
+        hub.folder.mkdir(exist_ok=True)
+
+
+def test_a_folder_with_nothing_but_a_tokenizer_is_one(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert tokenizer_folder(str(tmp_path)) == tmp_path
+    with pytest.raises(ConfigurationError, match=r"has no config\.json"):
+        resolve_model(str(tmp_path))
+    for name in ("", "/no/such/folder"):
+        with pytest.raises(ConfigurationError):
+            tokenizer_folder(name)
