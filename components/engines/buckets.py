@@ -4,10 +4,24 @@ import numpy as np
 
 from lodestone.components.engines.engine import Inputs, IntArray, Outputs
 
+_GPU_TOKENS_STEP = 64
+
 
 def rounded(number: int, step: int, most: int) -> int:
     """A number rounded up to a multiple of `step`, but not above `most`, unless it is above itself."""
     return max(number, min(-(-number // step) * step, most))
+
+
+def gpu_shape(rows: int, tokens: int, most: int) -> tuple[int, int]:
+    """The shape that a batch is given on a GPU: few enough of them to record each as a CUDA graph.
+
+    :param rows: Its rows.
+    :param tokens: Tokens of a row.
+    :param most: The most tokens that the model takes.
+    :returns: Rows rounded up to 1, 2, 4 or a multiple of 8, tokens to a multiple of 64.
+    """
+    fewer = next((few for few in (1, 2, 4) if rows <= few), 0)
+    return fewer or -(-rows // 8) * 8, rounded(tokens, _GPU_TOKENS_STEP, most)
 
 
 def padded(inputs: Inputs, rows: int, tokens: int) -> dict[str, IntArray]:

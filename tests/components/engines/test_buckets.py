@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tiny_models import FAMILIES, make_inputs, save_model
 
 from lodestone.components.engines import OpenVinoEngine, TorchEngine
-from lodestone.components.engines.buckets import cropped, padded, rounded
+from lodestone.components.engines.buckets import cropped, gpu_shape, padded, rounded
 
 
 @given(number=st.integers(1, 2000), step=st.integers(1, 64), most=st.integers(1, 600))
@@ -35,6 +35,29 @@ def test_a_padded_batch_gives_what_the_batch_gives(family: str, tmp_path: Path) 
     real = inputs["attention_mask"] == 1
     for name, array in cropped(larger, 3, 21).items():
         np.testing.assert_allclose(array[real], wanted[name][real], rtol=1e-4, atol=1e-5)
+
+
+@given(rows=st.integers(1, 200), tokens=st.integers(1, 512))
+def test_a_gpu_sees_few_shapes_that_hold_every_batch(rows: int, tokens: int) -> None:
+    shape = gpu_shape(rows, tokens, 500)
+    assert shape[0] in (1, 2, 4) or shape[0] % 8 == 0
+    assert rows <= shape[0] < rows + 8
+    assert shape[1] == max(tokens, min(-(-tokens // 64) * 64, 500))
+    assert gpu_shape(*shape, 500) == shape
+
+
+def test_windows_come_out_of_a_gpu_s_shape_as_they_are_alone(tmp_path: Path) -> None:
+    save_model("roberta", tmp_path / "model")
+    engine = TorchEngine(tmp_path / "model", "cpu")
+    for rows, tokens in ((1, 5), (3, 64), (9, 70), (5, 128)):
+        inputs = make_inputs(rows, tokens)
+        shape = gpu_shape(rows, tokens, engine.max_length)
+        found = cropped(engine.forward(padded(inputs, *shape)), rows, tokens)
+        for row in range(rows):
+            length = int(inputs["attention_mask"][row].sum())
+            alone = engine.forward({name: array[row : row + 1, :length] for name, array in inputs.items()})
+            for name, array in alone.items():
+                np.testing.assert_allclose(found[name][row, :length], array[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("tokens", [1, 15, 16, 17, 120, 128])
