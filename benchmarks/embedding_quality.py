@@ -1,6 +1,6 @@
 """What a precision of the embedding model costs in ranking: exact dense search over a collection, by each precision.
 
-    python benchmarks/embedding_quality.py --collection cranfield [--embedder MODEL] [--precisions float32,bfloat16,int8]
+    python benchmarks/embedding_quality.py --collection cranfield [--embedder MODEL] [--precisions float32,int8]
 
 --collection is a folder in the format of BEIR (https://github.com/beir-cellar/beir): corpus.jsonl, queries.jsonl and
 qrels.tsv. Cranfield and LISA are at http://ir.dcs.gla.ac.uk/resources/test_collections/. Queries are embedded in the
