@@ -103,7 +103,7 @@ def make_int8_if_good(
     if importlib.util.find_spec("nncf") is None:
         if find_entry(folder, entry_kind(READER, "float32")) is None:
             logger.warning(
-                "The reader runs in %s; int8 would be faster: pip install 'lodestone[quantize]'", best_precision()
+                "The reader runs in %s; int8 would be faster: pip install nncf (the extra `quantize`)", best_precision()
             )
         return
     logger.warning("Making the reader's int8 model, once, which takes about half a minute (LODESTONE_QUANTIZE=0: not)")
