@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.tokens import PairTemplate, PassageTokens
-from lodestone.components.readers.windows import cut, fill, pack
+from lodestone.components.readers.windows import Window, cut, fill, pack
 
 PAIR = PairTemplate((1,), (2, 2), (2,), 0, 1, (0, 0), (1,), 9)
 
@@ -50,6 +50,17 @@ def test_batches_hold_each_window_once_and_keep_to_the_token_budget(sizes: list[
         longest = max(w.offset + w.last - w.first for w in batch)
         assert len(batch) == 1 or len(batch) * longest <= budget
         assert len(batch) <= most
+
+
+def test_long_windows_do_not_pad_many_short_ones_and_equal_ones_fill_batches() -> None:
+    def lengths(sizes: list[int]) -> list[list[int]]:
+        windows = [Window(0, passage, 0, size, 10) for passage, size in enumerate(sizes)]
+        return [[window.last for window in batch] for batch in pack(windows, max_tokens=1000)]
+
+    assert lengths([20] * 20 + [190]) == [[190], [20] * 20]
+    assert lengths([90] * 25) == [[90] * 10, [90] * 10, [90] * 5]
+    assert lengths([190, 189, 188, 187]) == [[190, 189, 188, 187]]
+    assert lengths([5000, 10]) == [[5000], [10]]
 
 
 def test_a_batch_holds_the_special_tokens_the_segments_and_the_padding() -> None:
