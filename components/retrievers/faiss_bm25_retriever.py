@@ -65,7 +65,7 @@ class FaissBM25Retriever:
     ) -> dict[str, list[Document]]:
         """Find documents.
 
-        :param query: Plain text: nothing in it is syntax.
+        :param query: Any text; a phrase in quotes must occur.
         :param filters: Haystack filters, used as the filter policy says; None for those of `__init__`.
         :param top_k: How many documents at most; None for that of `__init__`.
         :returns: `documents`, best first; `score` is BM25's.

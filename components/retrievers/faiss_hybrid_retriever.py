@@ -83,7 +83,7 @@ class FaissHybridRetriever:
     ) -> dict[str, list[Document]]:
         """Find documents.
 
-        :param query: Plain text: nothing in it is syntax.
+        :param query: Any text; a phrase in quotes must occur in what is found by words.
         :param query_embedding: The query's embedding, as long as the store's.
         :param filters: Haystack filters, used as the filter policy says; None for those of `__init__`.
         :param top_k: How many documents at most; None for that of `__init__`.

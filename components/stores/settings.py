@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.text_index import LANGUAGES
+from lodestone.components.stores.words import LANGUAGES
 
 SIMILARITIES = ("cosine", "dot_product")
 

@@ -2,47 +2,26 @@
 
 import contextlib
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from haystack import Document, logging
+from haystack import logging
 
 from lodestone.components.errors import LodestoneError
-from lodestone.components.passages import searchable_text
+from lodestone.components.passages import headings_of
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.encoding import clean_text, decode_meta
 from lodestone.components.stores.files import checksum, read_json, write_json
 from lodestone.components.stores.linked_folder import LinkedFolder, is_writable
 from lodestone.components.stores.passage_table import PassageTable
+from lodestone.components.stores.words import TOKENIZER, ParsedQuery, Words
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-# Languages that tantivy has a stemmer for; those with False have no list of stop words there.
-LANGUAGES = {
-    "arabic": False,
-    "danish": True,
-    "dutch": True,
-    "english": True,
-    "finnish": True,
-    "french": True,
-    "german": True,
-    "greek": False,
-    "hungarian": True,
-    "italian": True,
-    "norwegian": True,
-    "portuguese": True,
-    "romanian": False,
-    "russian": True,
-    "spanish": True,
-    "swedish": True,
-    "tamil": False,
-    "turkish": False,
-}
-_TOKENIZER = "lodestone"
-_LONGEST_TERM = 80
+FORMAT = 2
+# What a term counts in the headings beside what it counts anywhere in the text; benchmarks/retrieval_quality.py.
+_HEADINGS_WEIGHT = 0.5
 _MAX_TERMS = 20_000  # different terms of one query
 _WRITER_BYTES = 64_000_000
 _MAX_LISTED_ROWS = 5000  # up to here a filter becomes part of the query, beyond it hits are filtered
@@ -63,11 +42,11 @@ class TextIndex:
         self._folder = folder / "text"
         self._about = self._folder / "lodestone.json"
         self._language = language
+        self._words = Words(language)
         self._index: Any = None
         self._links: LinkedFolder | None = None  # where the folder cannot be written to
         self._writer: Any = None
         self._schema: Any = None
-        self._analyzer: Any = None
         self._replayed = False  # whether what an interrupted commit may have left was taken into account
         self._loaded_version: tuple[int, int] | None = None
         self._checksums: dict[str, list[int]] = {}
@@ -88,8 +67,6 @@ class TextIndex:
         start, target = int(about["sequence"]), database.sequence
         if start >= target:
             return
-        import tantivy
-
         table = PassageTable(database)
         # An interrupted commit may have left rows beyond `start`: what was deleted since is to go from these too.
         deleted = table.deleted_after(start, target if not self._replayed else start)
@@ -99,10 +76,7 @@ class TextIndex:
             if not self._replayed:
                 self._delete([row for row, _, _ in batch])
             for row, meta, content in batch:
-                document = tantivy.Document()
-                document.add_unsigned("row", row)
-                document.add_text("text", _text_of(meta, content))
-                self._writer.add_document(document)
+                self._writer.add_document(_to_tantivy(row, meta, content))
         self._writer.commit()
         self._replayed = True
         self._write_about(database, target)
@@ -111,30 +85,23 @@ class TextIndex:
     def search(self, query: str, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
         """Find passages by BM25.
 
-        :param query: Plain text; nothing in it is syntax.
+        :param query: Any text. A phrase in quotes must occur as it stands, its words stemmed; nothing else is syntax.
         :param top_k: How many at most.
         :param rows: The only rows that may be found, shape (n,), ascending; None for all.
         :returns: Row and score, larger is better, equal scores by row.
         """
-        terms = self.analyse(query)
-        if not terms or not self._reload() or (rows is not None and rows.size == 0):
+        parsed = self._words.parse(query)
+        if not (parsed.terms or parsed.phrases) or not self._reload() or (rows is not None and rows.size == 0):
             return []
         searcher = self._index.searcher()
-        parsed = self._query(terms)
+        wanted = self._query(parsed)
         if rows is None:
-            return self._best(searcher, parsed, top_k, None)[0]
+            return self._best(searcher, wanted, top_k, None)[0]
         if rows.size > _MAX_LISTED_ROWS:
-            hits, complete = self._best(searcher, parsed, top_k, rows)
+            hits, complete = self._best(searcher, wanted, top_k, rows)
             if complete:
                 return hits
-        return self._best(searcher, self._restricted(parsed, rows), top_k, None)[0]
-
-    def analyse(self, text: str) -> list[str]:
-        """The terms that a text is indexed and searched by, in order."""
-        if self._analyzer is None:
-            self._analyzer = _analyzer(self._language)
-        terms: list[str] = self._analyzer.analyze(clean_text(text))
-        return terms
+        return self._best(searcher, self._restricted(wanted, rows), top_k, None)[0]
 
     def save(self) -> None:
         """Let background merges finish, and note the checksums of the files."""
@@ -237,7 +204,8 @@ class TextIndex:
         builder = tantivy.SchemaBuilder()
         builder.add_unsigned_field("row", indexed=True, fast=True)
         # Positions are there for phrases.
-        builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
+        builder.add_text_field("text", tokenizer_name=TOKENIZER, index_option="position")
+        builder.add_text_field("headings", tokenizer_name=TOKENIZER, index_option="freq")
         self._schema = builder.build()
         folder = self._folder
         if not is_writable(folder):
@@ -245,7 +213,7 @@ class TextIndex:
             self._links.refresh()
             folder = self._links.path
         self._index = tantivy.Index(self._schema, path=str(folder), reuse=not create)
-        self._index.register_tokenizer(_TOKENIZER, _analyzer(self._language))
+        self._index.register_tokenizer(TOKENIZER, self._words.analyzer())
         self._index.config_reader("manual")
         self._loaded_version = None
 
@@ -271,15 +239,20 @@ class TextIndex:
 
         self._writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "row", rows))
 
-    def _query(self, terms: list[str]) -> Any:
+    def _query(self, parsed: ParsedQuery) -> Any:
         import tantivy
 
         clauses = []
-        for term, count in Counter(terms).most_common(_MAX_TERMS):
-            query = tantivy.Query.term_query(self._schema, "text", term, "freq")
-            clauses.append(
-                (tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1 else query)
-            )
+        for term, count in parsed.terms.most_common(_MAX_TERMS):
+            for name, weight in (("text", 1.0), ("headings", _HEADINGS_WEIGHT)):
+                query = tantivy.Query.term_query(self._schema, name, term, "freq")
+                clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, weight * count)))
+        for phrase in parsed.phrases:
+            if len(phrase) == 1:
+                query = tantivy.Query.term_query(self._schema, "text", phrase[0], "freq")
+            else:
+                query = tantivy.Query.phrase_query(self._schema, "text", phrase)
+            clauses.append((tantivy.Occur.Must, query))
         return tantivy.Query.boolean_query(clauses)
 
     def _restricted(self, query: Any, rows: Rows) -> Any:
@@ -334,18 +307,15 @@ class TextIndex:
         return files
 
 
-def _text_of(meta: str, content: str | None) -> str:
-    headings = decode_meta(meta).get("headings") if '"headings"' in meta else None
-    return clean_text(searchable_text(Document(id="-", content=content, meta={"headings": headings})))
-
-
-def _analyzer(language: str) -> Any:
+def _to_tantivy(row: int, meta: str, content: str | None) -> Any:
+    """What tantivy indexes of a passage. Each heading is a text of its own, so that no phrase runs across its end."""
     import tantivy
 
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    builder = builder.filter(tantivy.Filter.remove_long(_LONGEST_TERM)).filter(tantivy.Filter.lowercase())
-    if language != "none":
-        if LANGUAGES[language]:
-            builder = builder.filter(tantivy.Filter.stopword(language))
-        builder = builder.filter(tantivy.Filter.stemmer(language))
-    return builder.filter(tantivy.Filter.ascii_fold()).build()
+    document = tantivy.Document()
+    document.add_unsigned("row", row)
+    for heading in headings_of(decode_meta(meta)) if '"headings"' in meta else []:
+        heading = clean_text(heading)
+        document.add_text("headings", heading)
+        document.add_text("text", heading)
+    document.add_text("text", clean_text(content or ""))
+    return document
