@@ -15,7 +15,10 @@ from haystack import Document, logging
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
+from lodestone.components.stores.files import disk_full, is_full, remove_temporary_files
+from lodestone.components.stores.history import leave_newer_indexes
 from lodestone.components.stores.linked_folder import is_writable
+from lodestone.components.stores.migrations import FORMAT_VERSION
 from lodestone.components.stores.passage_table import PassageTable, to_vector
 from lodestone.components.stores.settings import StoreSettings
 from lodestone.components.stores.text_index import Rows, TextIndex
@@ -137,18 +140,9 @@ class StoreCore:
         with self.reading() as database:
             if database is None:
                 return []
-            dim = database.get_property("embedding_dim")
-            if dim is None:
-                return []
-            if vector.size != int(dim):
-                raise ConfigurationError(
-                    f"the query's embedding has {vector.size} dimensions, the store's have {dim}: use the embedding "
-                    "model that the store was indexed with"
-                )
             table = PassageTable(database)
             rows = table.matching(filters) if filters else None
-            self._vectors.catch_up(database)
-            return _scored(table, self._vectors.search(vector, top_k, rows), with_embedding)
+            return _scored(table, self.nearest(database, vector, top_k, rows), with_embedding)
 
     def search_texts(
         self, query: str, filters: dict[str, Any] | None, top_k: int, with_embedding: bool
@@ -159,15 +153,49 @@ class StoreCore:
                 return []
             table = PassageTable(database)
             rows = table.matching(filters) if filters else None
-            self._refresh_texts(database)
-            fetch = top_k
-            while True:
-                hits = self._search_texts(database, query, fetch, rows)
-                documents = _scored(table, hits, with_embedding)
-                # Another process may have committed passages, or not yet removed some, that this snapshot lacks.
-                if len(documents) >= top_k or len(hits) < fetch:
-                    return documents[:top_k]
-                fetch *= 2
+            return _scored(table, self.best_by_words(database, query, top_k, rows), with_embedding)
+
+    def nearest(
+        self, database: Database, query: Vector, top_k: int, rows: Rows | None = None
+    ) -> list[tuple[int, float]]:
+        """Rows and scores of the passages nearest to a vector, best first.
+
+        :param database: A snapshot of it must be open.
+        :param query: Shape (dim,), float32.
+        :param top_k: How many at most.
+        :param rows: The only rows that may be found, shape (n,), ascending; None for all.
+        """
+        dim = database.get_property("embedding_dim")
+        if dim is None:
+            return []
+        if query.size != int(dim):
+            raise ConfigurationError(
+                f"the query's embedding has {query.size} dimensions, the store's have {dim}: use the embedding "
+                "model that the store was indexed with"
+            )
+        self._vectors.catch_up(database)
+        return self._vectors.search(query, top_k, rows)
+
+    def best_by_words(
+        self, database: Database, query: str, top_k: int, rows: Rows | None = None
+    ) -> list[tuple[int, float]]:
+        """Rows and scores of the passages with a query's words, best first.
+
+        :param database: A snapshot of it must be open.
+        :param query: Any text.
+        :param top_k: How many at most.
+        :param rows: The only rows that may be found, shape (n,), ascending; None for all.
+        """
+        self._refresh_texts(database)
+        fetch = top_k
+        while True:
+            hits = self._search_texts(database, query, fetch, rows)
+            existing = PassageTable(database).existing([row for row, _ in hits])
+            kept = [hit for hit in hits if hit[0] in existing]
+            # Another process may have committed passages, or not yet removed some, that this snapshot lacks.
+            if len(kept) >= top_k or len(hits) < fetch:
+                return kept[:top_k]
+            fetch *= 2
 
     def save(self) -> None:
         """Bring the derived indexes on the disk up to date, unless another process is the writer."""
@@ -182,15 +210,28 @@ class StoreCore:
                     self._update_texts(database)
                     self._vectors.save(database)
                 self._texts.save()
+            except LodestoneError:
+                raise
+            except (OSError, RuntimeError, ValueError) as error:  # faiss and tantivy have no errors of their own
+                remove_temporary_files(self.folder)
+                raise self._unsaved(error) from error
             finally:
                 if not held:
                     self._writer_lock.release()
+
+    def _unsaved(self, error: Exception) -> LodestoneError:
+        consequence = "the search indexes were not saved, nothing is lost, and the next opening catches up"
+        if is_full(self.folder) or "No space left" in str(error):
+            return disk_full(self.folder, consequence)
+        return LodestoneError(f"{self.folder}: {consequence}: {error}")
 
     def close(self) -> None:
         """Save, let other processes write, and close all files. The next use opens them again."""
         with self._lock:
             try:
                 self.save()
+            except LodestoneError as error:
+                logger.warning("{error}", error=str(error))
             finally:
                 self._release()
 
@@ -209,6 +250,8 @@ class StoreCore:
             database = self._open(create=True)
             if database is None:
                 raise LodestoneError(f"{self._path} cannot be opened")
+            if not held:
+                leave_newer_indexes(database, self.folder)
         except BaseException:
             if not held:
                 self._writer_lock.release()
@@ -229,6 +272,8 @@ class StoreCore:
             if not database.initialised:
                 database.close()
                 return None
+            if database.needs_migration:
+                self._migrate(database)
             self.settings.check(database)
         except BaseException:
             database.close()
@@ -236,6 +281,26 @@ class StoreCore:
         status = self._path.stat()
         self._database, self._inode = database, (status.st_dev, status.st_ino)
         return database
+
+    def _migrate(self, database: Database) -> None:
+        held = self._writer_lock.held
+        if not self._writer_lock.try_acquire():
+            advice = "wait until it is no longer written to, or open it once as a user who may write to the folder"
+            raise ConfigurationError(
+                f"{self._path} has the older format {database.version}, and cannot be brought to format "
+                f"{FORMAT_VERSION} now: {advice}"
+            )
+        try:
+            logger.warning(
+                "{path} is brought from format {old} to format {new}, which takes a moment",
+                path=str(self._path),
+                old=database.version,
+                new=FORMAT_VERSION,
+            )
+            database.migrate()
+        finally:
+            if not held:
+                self._writer_lock.release()
 
     def _forget_removed_folder(self) -> None:
         """Notice that what is open is no longer what the path names: the folder was deleted, replaced or rewritten."""

@@ -9,11 +9,11 @@ from typing import Any
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.fields import meta_value
-from lodestone.components.stores.files import size_of
+from lodestone.components.stores.files import disk_full, is_full, size_of
 from lodestone.components.stores.filters import CompiledFilter
 from lodestone.components.stores.linked_folder import is_writable
+from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 
-FORMAT_VERSION = 1
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
@@ -25,10 +25,10 @@ CREATE TABLE properties (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE passages (
     row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, meta TEXT NOT NULL, score REAL, content TEXT, extra TEXT,
-    blob BLOB
+    blob BLOB, checksum INTEGER NOT NULL
 );
 CREATE INDEX passages_of_source ON passages ({meta_value("source")}, {meta_value("root")});
-CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY, row INTEGER NOT NULL);
 CREATE TABLE roots (name TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sources (
@@ -50,11 +50,13 @@ class Database:
 
     :param path: The file; it must exist unless `create` says otherwise.
     :param create: Properties to store in a new database; None opens an existing one only.
-    :raises ConfigurationError: If the file is no database, of another program, or of a newer Lodestone.
+    :param salvage: Open a damaged database too, for reading what can be read.
+    :raises ConfigurationError: If the file is no database, damaged, of another program, or of a newer Lodestone.
     """
 
-    def __init__(self, path: Path, create: dict[str, str] | None = None) -> None:
+    def __init__(self, path: Path, create: dict[str, str] | None = None, salvage: bool = False) -> None:
         self.path = path
+        self._salvage = salvage
         self._tests: CompiledFilter | None = None
         self._error: Exception | None = None
         self._unchanging: tuple[int, int] | None = None
@@ -124,6 +126,8 @@ class Database:
                 f"{self.path} has format {version}, this Lodestone reads up to format {FORMAT_VERSION}: "
                 "update lodestone, or index into another folder"
             )
+        if not self._salvage and self._is_truncated():
+            raise damaged(self.path, "the end of the file is missing")
         # FULL: a commit is on the disk when it returns, also if the power fails.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA cache_size = -65536")
@@ -131,6 +135,14 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
                 self._create(create)
+
+    def _is_truncated(self) -> bool:
+        """Whether the file is shorter than its header says: SQLite itself notices when it reads what is missing."""
+        for _ in range(2):  # another process may write meanwhile
+            needed = self._scalar("PRAGMA page_count") * self._scalar("PRAGMA page_size")
+            if size_of(self.path) >= needed or self._has_wal():
+                return False
+        return True
 
     def _create(self, properties: dict[str, str]) -> None:
         if self._scalar("SELECT count(*) FROM sqlite_master"):
@@ -142,6 +154,22 @@ class Database:
         self._connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         for key, value in {**properties, "store_id": uuid.uuid4().hex, "sequence": "0"}.items():
             self.set_property(key, value)
+
+    @property
+    def version(self) -> int:
+        """The format that the file has now: another process may have brought it to a newer one."""
+        return int(self._scalar("PRAGMA user_version"))
+
+    @property
+    def needs_migration(self) -> bool:
+        """Whether the file has an older format, and must not be used before `migrate`."""
+        return self.initialised and self.version < FORMAT_VERSION
+
+    def migrate(self) -> None:
+        """Bring an older format to today's, wholly or not at all. The writer's lock must be held."""
+        with self._begin("BEGIN IMMEDIATE"):
+            if self.needs_migration:
+                migrate(self, self.version)
 
     @property
     def initialised(self) -> bool:
@@ -161,6 +189,11 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Write: all of it is there afterwards, or, if an exception leaves the block, none of it."""
         with self._begin("BEGIN IMMEDIATE"):
+            if self.version > FORMAT_VERSION:
+                raise ConfigurationError(
+                    f"{self.path} was brought to format {self.version} by a newer Lodestone, this process writes "
+                    f"format {FORMAT_VERSION}: update lodestone here and start again"
+                )
             yield
 
     @contextlib.contextmanager
@@ -254,16 +287,27 @@ class Database:
             raise
 
 
+def damaged(path: Path, how: str) -> ConfigurationError:
+    """The error for a database that cannot be trusted, with what to do about it.
+
+    :param path: The database.
+    :param how: What is wrong with it.
+    """
+    folder = path.parent
+    return ConfigurationError(
+        f"{path} is damaged or no SQLite database ({how}). Either restore the folder {folder} from a copy, "
+        f"or save what is readable by `lodestone store export --salvage FILE --index {folder}` and import that "
+        "into another folder, or move the folder away and index again"
+    )
+
+
 def _explain(error: sqlite3.Error, path: Path) -> LodestoneError:
     """The error that a user can act upon."""
     text = str(error)
-    if "not a database" in text or "malformed" in text or "corrupt" in text:
-        return ConfigurationError(
-            f"{path} is damaged or no SQLite database ({text}): restore it from a copy, or move the folder "
-            f"{path.parent} away and index again"
-        )
+    if any(word in text for word in ("not a database", "malformed", "corrupt", "decode to UTF-8")):
+        return damaged(path, text)
     if "locked" in text:
         return LodestoneError(f"{path} stayed locked for {_BUSY_SECONDS:.0f} s by another program: try again")
-    if "full" in text:
-        return LodestoneError(f"no space left on the disk for {path}: nothing of this batch was written")
+    if "full" in text or (isinstance(error, sqlite3.OperationalError) and is_full(path.parent)):
+        return disk_full(path.parent, "nothing of this batch was written, all that was written before is safe")
     return LodestoneError(f"{path}: {text}")

@@ -9,7 +9,8 @@ from haystack import Document
 from haystack.dataclasses import ByteStream, SparseEmbedding
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores.database import Database
+from lodestone.components.stores.checksums import passage_checksum, vector_checksum
+from lodestone.components.stores.database import Database, damaged
 from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
 from lodestone.components.stores.filters import compile_filter
 
@@ -147,10 +148,17 @@ class PassageTable:
         """Documents by row number; rows that do not exist are left out."""
         listed = [(json.dumps(list(rows[start : start + _BATCH]))) for start in range(0, len(rows), _BATCH)]
         vector, join = ("vector", "LEFT JOIN vectors USING (row)") if with_embedding else ("NULL", "")
-        sql = f"SELECT {_COLUMNS}, {vector} FROM passages {join} WHERE row IN (SELECT value FROM json_each(?))"
-        return {
-            row[0]: _to_document(row[:7], row[7]) for batch in listed for row in self._database.execute(sql, (batch,))
-        }
+        sql = (
+            f"SELECT {_COLUMNS}, {vector}, passages.checksum FROM passages {join} "
+            "WHERE row IN (SELECT value FROM json_each(?))"
+        )
+        documents = {}
+        for batch in listed:
+            for row in self._database.execute(sql, (batch,)):
+                if passage_checksum(*row[1:7]) != row[8]:
+                    raise damaged(self._database.path, f"the passage {row[1]!r} has changed on the disk")
+                documents[row[0]] = _to_document(row[:7], row[7])
+        return documents
 
     def after(self, sequence: int) -> Iterator[list[tuple[int, str, str | None]]]:
         """Row number, metadata (JSON) and content of the passages written after a sequence number, in batches."""
@@ -184,11 +192,12 @@ class PassageTable:
         first = self._database.advance(len(rows))
         numbered = list(enumerate(rows, start=first))
         self._database.execute_many(
-            f"INSERT INTO passages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", [(n, *row[:6]) for n, row in numbered]
+            f"INSERT INTO passages ({_COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(n, *row[:6], passage_checksum(*row[:6])) for n, row in numbered],
         )
         self._database.execute_many(
-            "INSERT INTO vectors (row, vector) VALUES (?, ?)",
-            [(n, row[6]) for n, row in numbered if row[6] is not None],
+            "INSERT INTO vectors (row, vector, checksum) VALUES (?, ?, ?)",
+            [(n, row[6], vector_checksum(row[6])) for n, row in numbered if row[6] is not None],
         )
 
     def delete(self, rows: Sequence[int]) -> int:
