@@ -85,6 +85,26 @@ class VectorIndex:
         """Whether the index in memory holds more than the saved one."""
         return self._index is not None and self._sequence != self._saved_sequence
 
+    def problem(self, database: Database) -> str | None:
+        """What is wrong with the saved index; None if nothing is, or there is none.
+
+        :param database: The store's database; its snapshot must be open.
+        """
+        if not self._data.exists() and not self._about.exists():
+            return None
+        try:
+            self._read(database)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            return str(error)
+        return None
+
+    def rows(self) -> Rows:
+        """Row numbers of the vectors that can be found, shape (n,)."""
+        if self._index is None:
+            return np.empty(0, dtype=np.int64)
+        ids: Rows = import_faiss().vector_to_array(self._index.id_map)
+        return ids
+
     def search(self, query: Floats, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
         """Find the nearest vectors.
 
