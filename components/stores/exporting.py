@@ -24,6 +24,7 @@ EXPORT_FORMAT = 1
 # Properties that say something of this folder, not of what is in it.
 OWN_PROPERTIES = {"store_id", "sequence", "last_write"}
 _PAGE = 1000
+Vector = np.ndarray[Any, np.dtype[np.float32]]
 _PASSAGE = (
     "SELECT row, id, meta, score, content, extra, blob, vector, passages.checksum, vectors.checksum "
     "FROM passages LEFT JOIN vectors USING (row) WHERE row BETWEEN ? AND ? ORDER BY row"
@@ -129,8 +130,7 @@ class Exporter:
         line = _line("passage", passage)
         if vector is None:
             return line
-        numbers = ",".join(map("%.9g".__mod__, np.frombuffer(vector, dtype=np.float32).tolist()))
-        return f'{line[:-3]},"embedding":[{numbers}]}}}}\n'
+        return f'{line[:-3]},"embedding":{_numbers(np.frombuffer(vector, dtype=np.float32))}}}}}\n'
 
     def _records(self) -> Iterator[SourceRecord]:
         last = ("", "")
@@ -169,3 +169,10 @@ class Exporter:
 
 def _line(kind: str, value: Any, more: Mapping[str, Any] | None = None) -> str:
     return encode_meta({kind: value, **(more or {})}) + "\n"
+
+
+def _numbers(vector: Vector) -> str:
+    """A JSON list from which the same float32 values are read."""
+    if np.signbit(vector[vector == 0]).any():  # "-0" would be read as the integer 0
+        return json.dumps(vector.tolist())
+    return "[" + ",".join(map("%.9g".__mod__, vector.tolist())) + "]"

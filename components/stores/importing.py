@@ -17,7 +17,10 @@ from lodestone.components.stores.settings import StoreSettings
 
 _BATCH = 1000
 _JSON_TYPES: dict[Any, tuple[type, ...]] = {
-    str: (str,), int: (int,), float: (float, int), str | None: (str, type(None))
+    str: (str,),
+    int: (int,),
+    float: (float, int),
+    str | None: (str, type(None)),
 }
 _SOURCE_FIELDS = {field.name: _JSON_TYPES[field.type] for field in dataclasses.fields(SourceRecord)}
 

@@ -1,0 +1,110 @@
+"""The part of a store for its keepers: checking, rebuilding, writing out and reading back."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.components.stores.database import Database
+from lodestone.components.stores.exporting import Counts, Exporter
+from lodestone.components.stores.files import disk_full, is_full, replace_file
+from lodestone.components.stores.importing import Importer
+from lodestone.components.stores.ledger_store import LedgerStore
+from lodestone.components.stores.verification import Verification, verify
+
+
+class MaintainedStore(LedgerStore):
+    """A store that can be checked, rebuilt, exported and imported."""
+
+    def verify(self) -> Verification:
+        """Check all that the store holds: the database's structure, the checksums and dimensions of everything in
+        it, and that dense search, BM25 and SQL know the same passages. Nothing is changed.
+
+        :returns: What was counted, and what is wrong.
+        :raises ConfigurationError: If there is no store, or its database is so damaged that it cannot be opened.
+        """
+        self._require()
+        return verify(self._folder, self._settings)
+
+    def rebuild(self) -> None:
+        """Make the search indexes again from the database, and save them.
+
+        :raises ConfigurationError: If there is no store, or its database is damaged.
+        :raises LodestoneError: If another process is writing.
+        """
+        self._require()
+        self._core.rebuild()
+
+    def export_to(self, path: str | Path, salvage: bool = False) -> Counts:
+        """Write all that the store holds into a file of JSON lines: passages with their vectors, the ledger of files
+        with their texts, and settings. It may be searched and written to meanwhile.
+
+        :param path: The file, which appears when it is complete; "-" for standard output.
+        :param salvage: Leave out what cannot be read in a damaged database, and files of the ledger that have lost
+            passages, so that they are indexed again.
+        :returns: How much was written, and left out.
+        :raises ConfigurationError: If there is no store, or its database is damaged and not to be salvaged.
+        :raises LodestoneError: If the disk is full.
+        """
+        self._require()
+        database = Database(self._folder / "passages.sqlite", salvage=salvage)
+        try:
+            with database.snapshot(), _output(path) as file:
+                exporter = Exporter(database, salvage)
+                for line in exporter.lines():
+                    file.write(line.encode())
+        finally:
+            database.close()
+        return exporter.counts
+
+    def import_from(self, path: str | Path) -> Counts:
+        """Fill the store, which must be empty, with what `export_to` wrote: all of it or nothing.
+
+        :param path: The file; "-" for standard input.
+        :returns: How much was read.
+        :raises ConfigurationError: If a line is wrong, with its number; if lines are missing; if the store is not
+            empty, or was created with other settings.
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        with _input(path) as file, self._core.writing() as database:
+            importer = Importer(database, self._settings, str(path))
+            importer.read(file)
+        return importer.counts
+
+    def _require(self) -> None:
+        if not self.exists():
+            raise ConfigurationError(f"there is no store in {self._folder}")
+
+
+@contextmanager
+def _output(path: str | Path) -> Iterator[BinaryIO]:
+    if str(path) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        replace_file(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and is_full(path.parent):
+            raise disk_full(path.parent, f"{path.name} was not written") from error
+        raise
+
+
+@contextmanager
+def _input(path: str | Path) -> Iterator[BinaryIO]:
+    if str(path) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        file = Path(path).open("rb")
+    except OSError as error:
+        raise LodestoneError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        yield file
