@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -19,7 +20,7 @@ from lodestone.components.stores.files import disk_full, is_full, remove_tempora
 from lodestone.components.stores.history import leave_newer_indexes
 from lodestone.components.stores.linked_folder import is_writable
 from lodestone.components.stores.migrations import FORMAT_VERSION
-from lodestone.components.stores.passage_table import PassageTable, to_vector
+from lodestone.components.stores.passage_table import PassageTable, Vector, to_vector
 from lodestone.components.stores.settings import StoreSettings
 from lodestone.components.stores.text_index import Rows, TextIndex
 from lodestone.components.stores.vector_index import VectorIndex
@@ -155,9 +156,7 @@ class StoreCore:
             rows = table.matching(filters) if filters else None
             return _scored(table, self.best_by_words(database, query, top_k, rows), with_embedding)
 
-    def nearest(
-        self, database: Database, query: Vector, top_k: int, rows: Rows | None = None
-    ) -> list[tuple[int, float]]:
+    def nearest(self, database: Database, query: Vector, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
         """Rows and scores of the passages nearest to a vector, best first.
 
         :param database: A snapshot of it must be open.
@@ -176,9 +175,7 @@ class StoreCore:
         self._vectors.catch_up(database)
         return self._vectors.search(query, top_k, rows)
 
-    def best_by_words(
-        self, database: Database, query: str, top_k: int, rows: Rows | None = None
-    ) -> list[tuple[int, float]]:
+    def best_by_words(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
         """Rows and scores of the passages with a query's words, best first.
 
         :param database: A snapshot of it must be open.
@@ -224,6 +221,25 @@ class StoreCore:
         if is_full(self.folder) or "No space left" in str(error):
             return disk_full(self.folder, consequence)
         return LodestoneError(f"{self.folder}: {consequence}: {error}")
+
+    def rebuild(self) -> None:
+        """Throw the derived indexes away, make them again from the database, and save them.
+
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        with self._lock:
+            held = self._writer_lock.held
+            self._open_for_writing()
+            try:
+                self._texts.close()
+                self._vectors = VectorIndex(self.folder, self.settings.similarity == "cosine")
+                for name in ("vectors.json", "vectors.faiss"):
+                    (self.folder / name).unlink(missing_ok=True)
+                shutil.rmtree(self.folder / "text", ignore_errors=True)
+                self.save()
+            finally:
+                if not held:
+                    self._writer_lock.release()
 
     def close(self) -> None:
         """Save, let other processes write, and close all files. The next use opens them again."""

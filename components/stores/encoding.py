@@ -51,8 +51,17 @@ def decode_meta(text: str) -> dict[str, Any]:
     :param text: JSON.
     :returns: The metadata.
     """
-    value: dict[str, Any] = json.loads(text, object_hook=_unwrap if MARK in text else None)
+    value: dict[str, Any] = decode_value(text)
     return value
+
+
+def decode_value(text: str) -> Any:
+    """Read one value out of what `encode_meta` wrote.
+
+    :param text: JSON.
+    :returns: The value.
+    """
+    return json.loads(text, object_hook=_unwrap if MARK in text else None)
 
 
 def _encode_object(value: Mapping[Any, Any]) -> dict[str, Any]:

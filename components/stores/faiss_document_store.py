@@ -8,16 +8,20 @@ from haystack import Document, default_from_dict, default_to_dict
 from haystack.document_stores.errors import DuplicateDocumentError
 from haystack.document_stores.types import DuplicatePolicy
 
+from lodestone.components.asynchronous import in_thread
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import statistics
 from lodestone.components.stores.encoding import decode_meta, encode_meta
+from lodestone.components.stores.fusion import Fusion
+from lodestone.components.stores.hybrid_search import search_both
 from lodestone.components.stores.ledger import Ledger
-from lodestone.components.stores.ledger_store import LedgerStore
+from lodestone.components.stores.maintenance import MaintainedStore
+from lodestone.components.stores.metadata_store import MetadataStore
 from lodestone.components.stores.passage_table import PassageRow, PassageTable, to_row
-from lodestone.components.stores.settings import StoreSettings
+from lodestone.components.stores.settings import StoreSettings, check_at_least_one
 
 
-class FaissDocumentStore(LedgerStore):
+class FaissDocumentStore(MetadataStore, MaintainedStore):
     """Documents, their vectors and a full-text index in one folder.
 
     SQLite holds everything; the FAISS index and the tantivy index are derived from it, and made again when they are
@@ -235,7 +239,7 @@ class FaissDocumentStore(LedgerStore):
         :raises ConfigurationError: If the vector has another length than the store's, or `top_k` is below 1.
         :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
-        _check_top_k(top_k)
+        check_at_least_one("top_k", top_k)
         return self._core.search_vectors(query_embedding, filters, top_k, return_embedding)
 
     def bm25_retrieval(
@@ -252,8 +256,37 @@ class FaissDocumentStore(LedgerStore):
         :raises ConfigurationError: If `top_k` is below 1.
         :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
-        _check_top_k(top_k)
+        check_at_least_one("top_k", top_k)
         return self._core.search_texts(query, filters, top_k, return_embedding)
+
+    def hybrid_retrieval(
+        self,
+        query: str,
+        query_embedding: list[float],
+        filters: dict[str, Any] | None = None,
+        top_k: int = 10,
+        candidates: int | None = None,
+        fusion: Fusion = Fusion(),  # noqa: B008  frozen
+        return_embedding: bool = False,
+    ) -> list[Document]:
+        """The best documents by vectors and by words together.
+
+        :param query: Any text, as for `bm25_retrieval`; documents without a phrase in quotes can be found by vectors.
+        :param query_embedding: As long as the store's vectors.
+        :param filters: Haystack filters; as many as `top_k` are found where so many match.
+        :param top_k: How many at most.
+        :param candidates: How many to take from each side, at least `top_k`; None for max(50, 3 * top_k).
+        :param fusion: How to join the two sides.
+        :param return_embedding: Whether the documents come with their embeddings.
+        :returns: Best first; `score` is the fused one. `meta["retrieval"]`, which is not stored, has `dense_rank` and
+            `bm25_rank` (from 1, None if the document is not among the candidates of that side), `dense_score` (None
+            without a vector) and `bm25_score` (None if it has none of the words).
+        :raises ConfigurationError: If the vector has another length than the store's, or a number is below 1.
+        :raises FilterError: If the filter is malformed or cannot be applied to a document.
+        """
+        check_at_least_one("top_k", top_k)
+        wanted = max(50, 3 * top_k) if candidates is None else max(check_at_least_one("candidates", candidates), top_k)
+        return search_both(self._core, query, query_embedding, filters, top_k, wanted, fusion, return_embedding)
 
     def statistics(self) -> dict[str, Any]:
         """What the store holds.
@@ -264,7 +297,16 @@ class FaissDocumentStore(LedgerStore):
         with self._core.reading() as database:
             return statistics.collect(database, self._folder, self._settings)
 
+    # The same in a thread, for event loops
 
-def _check_top_k(top_k: int) -> None:
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ConfigurationError(f"top_k must be at least 1, got {top_k!r}")
+    count_documents_async = in_thread(count_documents)
+    count_documents_by_filter_async = in_thread(count_documents_by_filter)
+    filter_documents_async = in_thread(filter_documents)
+    write_documents_async = in_thread(write_documents)
+    delete_documents_async = in_thread(delete_documents)
+    delete_all_documents_async = in_thread(delete_all_documents)
+    delete_by_filter_async = in_thread(delete_by_filter)
+    update_by_filter_async = in_thread(update_by_filter)
+    embedding_retrieval_async = in_thread(embedding_retrieval)
+    bm25_retrieval_async = in_thread(bm25_retrieval)
+    hybrid_retrieval_async = in_thread(hybrid_retrieval)

@@ -24,6 +24,7 @@ class StoredField:
     :param kind: SQL of the JSON type: NULL or 'null' for None, else 'text', 'integer', 'real', 'true', 'false',
         'array', 'object'. None if SQL cannot tell: then only `decode` can be used.
     :param value: SQL of the value itself, where it is a string or a number.
+    :param text: SQL of the value as JSON text, NULL where there is none; None if SQL cannot tell.
     """
 
     name: str
@@ -31,6 +32,7 @@ class StoredField:
     decode: Callable[[Any], Any]
     kind: str | None = None
     value: str = "NULL"
+    text: str | None = None
 
 
 def stored_field(name: str) -> StoredField:
@@ -74,7 +76,8 @@ def _meta_field(name: str, keys: list[str]) -> StoredField:
 
     if not all(_PLAIN_KEY.fullmatch(key) and key != MARK for key in keys):
         return StoredField(name, "meta", decode)
-    return StoredField(name, "meta", decode, f"json_type(meta, {_path(keys)})", meta_value(*keys))
+    kind, text = f"json_type(meta, {_path(keys)})", f"meta -> {_path(keys)}"
+    return StoredField(name, "meta", decode, kind, meta_value(*keys), text)
 
 
 def _same(raw: Any) -> Any:

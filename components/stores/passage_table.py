@@ -18,6 +18,8 @@ _COLUMNS = "row, id, meta, score, content, extra, blob"
 _BATCH = 2000
 VECTOR_ITEM_BYTES = 4  # float32
 
+Vector = np.ndarray[Any, np.dtype[np.float32]]
+
 # id, meta, score, content, extra, blob, vector
 PassageRow = tuple[str, str, float | None, str | None, str | None, bytes | None, bytes | None]
 
@@ -52,7 +54,7 @@ def to_row(document: Document) -> PassageRow:
     )
 
 
-def to_vector(embedding: Sequence[float], of: str) -> "np.ndarray[Any, np.dtype[np.float32]]":
+def to_vector(embedding: Sequence[float], of: str) -> Vector:
     """An embedding as an array.
 
     :param embedding: Finite numbers.
@@ -127,6 +129,11 @@ class PassageTable:
         sql = "SELECT id, row FROM passages WHERE id IN (SELECT value FROM json_each(?))"
         found: dict[str, int] = dict(self._database.execute(sql, (listed,)))
         return found
+
+    def existing(self, rows: Sequence[int]) -> set[int]:
+        """Those of the row numbers that exist."""
+        sql = "SELECT row FROM passages WHERE row IN (SELECT value FROM json_each(?))"
+        return {row for (row,) in self._database.execute(sql, (json.dumps(list(rows)),))}
 
     def stored(self, ids: Sequence[str]) -> dict[str, PassageRow]:
         """Those of the ids that exist, as the database holds them."""

@@ -1,6 +1,7 @@
 """What makes one store differ from another, fixed when it is created."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
@@ -83,3 +84,15 @@ class StoreSettings:
             database.set_property("embedding_dim", str(next(iter(ids_by_dim))))
         elif stored is not None:
             StoreSettings(self.similarity, self.language, int(stored)).check_dims(ids_by_dim)
+
+
+def check_at_least_one(name: str, value: Any) -> int:
+    """Refuse a count below 1.
+
+    :param name: The parameter's name.
+    :param value: Its value.
+    :raises ConfigurationError: If it is no integer of at least 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{name} must be at least 1, got {value!r}")
+    return value

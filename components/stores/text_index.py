@@ -82,6 +82,23 @@ class TextIndex:
         self._write_about(database, target)
         self._share()
 
+    @property
+    def sequence(self) -> int:
+        """The last change that the index on the disk holds; 0 if there is none."""
+        about = read_json(self._about)
+        return int(about["sequence"]) if about is not None else 0
+
+    def rows(self) -> Rows:
+        """Row numbers of the passages that can be found, shape (n,)."""
+        import tantivy
+
+        count = self._index.searcher().num_docs if self._reload() else 0
+        if not count:
+            return np.empty(0, dtype=np.int64)
+        searcher = self._index.searcher()
+        hits = searcher.search(tantivy.Query.all_query(), limit=count, count=False).hits
+        return np.array(searcher.fast_field_values("row", [address for _, address in hits]), dtype=np.int64)
+
     def search(self, query: str, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
         """Find passages by BM25.
 
@@ -251,7 +268,7 @@ class TextIndex:
             if len(phrase) == 1:
                 query = tantivy.Query.term_query(self._schema, "text", phrase[0], "freq")
             else:
-                query = tantivy.Query.phrase_query(self._schema, "text", phrase)
+                query = tantivy.Query.phrase_query(self._schema, "text", list(phrase))
             clauses.append((tantivy.Occur.Must, query))
         return tantivy.Query.boolean_query(clauses)
 
