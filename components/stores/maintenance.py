@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,8 +25,9 @@ class MaintainedStore(LedgerStore):
         :returns: What was counted, and what is wrong.
         :raises ConfigurationError: If there is no store, or its database is so damaged that it cannot be opened.
         """
-        self._require()
-        return verify(self._folder, self._settings)
+        with self._opened(salvage=True) as database:
+            self._settings.check(database)
+            return verify(database, self._folder, self._settings)
 
     def rebuild(self) -> None:
         """Make the search indexes again from the database, and save them.
@@ -48,15 +49,10 @@ class MaintainedStore(LedgerStore):
         :raises ConfigurationError: If there is no store, or its database is damaged and not to be salvaged.
         :raises LodestoneError: If the disk is full.
         """
-        self._require()
-        database = Database(self._folder / "passages.sqlite", salvage=salvage)
-        try:
-            with database.snapshot(), _output(path) as file:
-                exporter = Exporter(database, salvage)
-                for line in exporter.lines():
-                    file.write(line.encode())
-        finally:
-            database.close()
+        with self._opened(salvage) as database, database.snapshot(), _output(path) as file:
+            exporter = Exporter(database, salvage)
+            for line in exporter.lines():
+                file.write(line.encode())
         return exporter.counts
 
     def import_from(self, path: str | Path) -> Counts:
@@ -76,6 +72,19 @@ class MaintainedStore(LedgerStore):
     def _require(self) -> None:
         if not self.exists():
             raise ConfigurationError(f"there is no store in {self._folder}")
+
+    @contextmanager
+    def _opened(self, salvage: bool) -> Iterator[Database]:
+        """A connection of its own, so that the others need not wait."""
+        self._require()
+        database = Database(self._folder / "passages.sqlite", salvage=salvage)
+        try:
+            if database.needs_migration:
+                with self._core.reading():
+                    pass
+            yield database
+        finally:
+            database.close()
 
 
 @contextmanager
@@ -102,9 +111,9 @@ def _input(path: str | Path) -> Iterator[BinaryIO]:
     if str(path) == "-":
         yield sys.stdin.buffer
         return
-    try:
-        file = Path(path).open("rb")
-    except OSError as error:
-        raise LodestoneError(f"{path} cannot be read: {error.strerror}") from error
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise LodestoneError(f"{path} cannot be read: {error.strerror}") from error
         yield file

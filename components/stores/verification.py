@@ -47,33 +47,28 @@ class Verification:
         return not self.database_problems and not self.index_problems
 
 
-def verify(folder: Path, settings: StoreSettings) -> Verification:
+def verify(database: Database, folder: Path, settings: StoreSettings) -> Verification:
     """Check a store by reading all of it; nothing is changed, and it may be written to meanwhile.
 
+    :param database: A connection of its own, without a snapshot.
     :param folder: The store's folder.
     :param settings: What it was created with.
-    :raises ConfigurationError: If the database is so damaged that it cannot be opened.
     """
-    database = Database(folder / "passages.sqlite", salvage=True)
-    try:
-        texts = _TextCheck(database, folder, settings)
-        with database.snapshot():
-            problems = [*_structure(database), *_passages(database), *_vectors(database), *_texts(database)]
-            rows, with_vector = _rows(database, "passages"), _rows(database, "vectors")
-            missing = np.setdiff1d(with_vector, rows)
-            if missing.size:
-                problems.append(f"{missing.size} vectors belong to no passage")
-            vector_index = VectorIndex(folder, settings.similarity == "cosine")
-            wrong = vector_index.problem(database)
-            if wrong is None:
-                vector_index.catch_up(database)
-                wrong = _difference(with_vector, vector_index.rows())
-            found = vector_index.rows().size if wrong is None else 0
-            index_problems = [f"vectors.faiss: {wrong}"] if wrong is not None else []
-            index_problems += texts.compare(rows)
-        return Verification(rows.size, with_vector.size, found, texts.rows.size, problems, index_problems)
-    finally:
-        database.close()
+    texts = _TextCheck(database, folder, settings)
+    with database.snapshot():
+        problems = [*_structure(database), *_passages(database), *_vectors(database), *_texts(database)]
+        rows, with_vector = _rows(database, "passages"), _rows(database, "vectors")
+        stray = np.setdiff1d(with_vector, rows).size
+        if stray:
+            problems.append(f"passages.sqlite: {stray} vectors belong to no passage")
+        vectors = VectorIndex(folder, settings.similarity == "cosine")
+        wrong = vectors.problem(database)
+        if wrong is None:
+            vectors.catch_up(database)
+            wrong = _difference(with_vector, vectors.rows())
+        index_problems = [f"vectors.faiss: {wrong}"] if wrong is not None else []
+        index_problems += texts.compare(rows)
+    return Verification(rows.size, with_vector.size, vectors.rows().size, texts.rows.size, problems, index_problems)
 
 
 class _TextCheck:
@@ -101,7 +96,9 @@ class _TextCheck:
         deleted_since = self._database.execute(
             "SELECT row FROM tombstones WHERE sequence > ? AND row <= ?", (sequence, sequence)
         )
-        found = np.setdiff1d(self.rows[self.rows <= sequence], np.array([row for (row,) in deleted_since], dtype=np.int64))
+        found = np.setdiff1d(
+            self.rows[self.rows <= sequence], np.array([row for (row,) in deleted_since], dtype=np.int64)
+        )
         problem = _difference(rows[rows <= sequence], found)
         return [f"text: {problem}"] if problem is not None else []
 

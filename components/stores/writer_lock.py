@@ -67,7 +67,7 @@ class WriterLock:
                     "to the folder, or a copy of it"
                 )
             raise LodestoneError(
-                f"{self._folder} is being written to by {describe_owner(self._folder)}: wait until it ends, or stop "
+                f"{self._folder} is being written to by {_describe_owner(self._folder)}: wait until it ends, or stop "
                 "it. Searching works meanwhile."
             )
 
@@ -79,20 +79,36 @@ class WriterLock:
             self._lock.release()
 
 
-def owner_of(folder: Path) -> dict[str, Any] | None:
+def running_owner(folder: Path) -> dict[str, Any] | None:
     """Which process writes to a folder: `pid`, `host` and `since` (ISO 8601, UTC).
 
     :param folder: The store's folder.
-    :returns: None if there is none, or it left no note; a process that was killed leaves its note behind until the
-        next one writes.
+    :returns: None if there is none. Of a process on another host it cannot be seen whether it was killed.
     """
+    owner = _owner_of(folder)
+    if owner is None or (owner["host"] == socket.gethostname() and not _is_running(owner["pid"])):
+        return None
+    return owner
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _owner_of(folder: Path) -> dict[str, Any] | None:
+    """The note of the process that took the lock last; one that was killed leaves it behind."""
     owner = read_json(folder / "writer.json")
     return owner if owner is not None and {"pid", "host", "since"} <= owner.keys() else None
 
 
-def describe_owner(folder: Path) -> str:
-    """The process that writes to a folder, in words."""
-    owner = owner_of(folder)
+def _describe_owner(folder: Path) -> str:
+    owner = _owner_of(folder)
     if owner is None:
         return "another process"
     return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
