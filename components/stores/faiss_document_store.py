@@ -180,14 +180,20 @@ class FaissDocumentStore(MetadataStore, MaintainedStore):
             table = PassageTable(database)
             table.delete(sorted(table.rows_of(document_ids).values()))
 
-    def delete_all_documents(self) -> None:
-        """Delete all documents, and with them the record of the files that they came from."""
+    def delete_all_documents(self, recreate_index: bool = False) -> None:
+        """Delete all documents, and with them the record of the files that they came from.
+
+        :param recreate_index: Whether to also make the search indexes anew, which frees their space at once.
+        :raises LodestoneError: If another process is writing.
+        """
         if not self.exists():
             return
         with self._core.writing() as database:
             table = PassageTable(database)
             table.delete(table.matching(None).tolist())
             Ledger(database).clear()
+        if recreate_index:
+            self._core.rebuild()
 
     def delete_by_filter(self, filters: dict[str, Any]) -> int:
         """Delete the documents that match.
