@@ -92,7 +92,7 @@ class StoreCore:
         self._inode: tuple[int, int] | None = None
         self._warned = False
         self._writer_lock = WriterLock(folder)
-        self._vectors = VectorIndex(folder, settings.similarity == "cosine")
+        self._vectors = VectorIndex(folder, settings)
         self._texts = TextIndex(folder, settings.language)
 
     @property
@@ -173,7 +173,7 @@ class StoreCore:
                 "model that the store was indexed with"
             )
         self._vectors.catch_up(database)
-        return self._vectors.search(query, top_k, rows)
+        return self._vectors.search(database, query, top_k, rows)
 
     def best_by_words(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
         """Rows and scores of the passages with a query's words, best first.
@@ -232,7 +232,7 @@ class StoreCore:
             self._open_for_writing()
             try:
                 self._texts.close()
-                self._vectors = VectorIndex(self.folder, self.settings.similarity == "cosine")
+                self._vectors = VectorIndex(self.folder, self.settings)
                 for name in ("vectors.json", "vectors.faiss"):
                     (self.folder / name).unlink(missing_ok=True)
                 shutil.rmtree(self.folder / "text", ignore_errors=True)
@@ -253,7 +253,7 @@ class StoreCore:
 
     def _release(self) -> None:
         self._texts.close()
-        self._vectors = VectorIndex(self.folder, self.settings.similarity == "cosine")
+        self._vectors = VectorIndex(self.folder, self.settings)
         if self._database is not None:
             self._database.close()
         self._database = self._inode = None

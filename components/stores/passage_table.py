@@ -19,6 +19,8 @@ _BATCH = 2000
 VECTOR_ITEM_BYTES = 4  # float32
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 # id, meta, score, content, extra, blob, vector
 PassageRow = tuple[str, str, float | None, str | None, str | None, bytes | None, bytes | None]
@@ -92,6 +94,12 @@ def _to_document(row: Sequence[Any], vector: bytes | None) -> Document:
         embedding=None if vector is None else np.frombuffer(vector, dtype=np.float32).tolist(),
         sparse_embedding=sparse,
     )
+
+
+def _as_arrays(batch: Sequence[tuple[int, bytes]]) -> tuple[Rows, Vectors]:
+    rows = np.fromiter((row for row, _ in batch), dtype=np.int64, count=len(batch))
+    vectors = np.frombuffer(b"".join(vector for _, vector in batch), dtype=np.float32)
+    return rows, vectors.reshape(len(batch), -1) if batch else vectors.reshape(0, 1)
 
 
 class PassageTable:
@@ -174,12 +182,37 @@ class PassageTable:
             yield batch
             sequence = batch[-1][0]
 
-    def vectors_after(self, sequence: int) -> Iterator[list[tuple[int, bytes]]]:
-        """Row number and vector of the passages written after a sequence number, in batches."""
-        sql = "SELECT row, vector FROM vectors WHERE row > ? ORDER BY row LIMIT ?"
-        while batch := self._database.execute(sql, (sequence, _BATCH)):
-            yield batch
-            sequence = batch[-1][0]
+    def count_vectors(self, after: int = 0) -> int:
+        """How many vectors there are, of passages written after a sequence number."""
+        return int(self._database.execute("SELECT count(*) FROM vectors WHERE row > ?", (after,))[0][0])
+
+    def vectors_between(self, after: int, until: int, batch_size: int = _BATCH) -> Iterator[tuple[Rows, Vectors]]:
+        """Vectors of the passages written after a sequence number, in batches.
+
+        :param after: The sequence number.
+        :param until: Only those written up to this number.
+        :param batch_size: How many a batch at most.
+        :returns: Row numbers, shape (n,), ascending, and vectors, shape (n, dim).
+        """
+        sql = "SELECT row, vector FROM vectors WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
+        while batch := self._database.execute(sql, (after, until, batch_size)):
+            yield _as_arrays(batch)
+            after = batch[-1][0]
+
+    def vectors_of(self, rows: Rows) -> tuple[Rows, Vectors]:
+        """Vectors of some passages.
+
+        :param rows: Row numbers, shape (n,).
+        :returns: Those of the row numbers that have a vector, ascending, and the vectors, shape (n, dim).
+        """
+        sql = "SELECT row, vector FROM vectors WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
+        return _as_arrays(self._database.execute(sql, (json.dumps(rows.tolist()),)))
+
+    def with_vector(self, rows: Rows) -> Rows:
+        """Those of the row numbers that have a vector, shape (n,), ascending."""
+        sql = "SELECT row FROM vectors WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
+        found = self._database.execute(sql, (json.dumps(rows.tolist()),))
+        return np.fromiter((row for (row,) in found), dtype=np.int64, count=len(found))
 
     def deleted_after(self, sequence: int, last_row: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
         """Row numbers of passages that were deleted after a sequence number.

@@ -61,7 +61,7 @@ def verify(database: Database, folder: Path, settings: StoreSettings) -> Verific
         stray = np.setdiff1d(with_vector, rows).size
         if stray:
             problems.append(f"passages.sqlite: {stray} vectors belong to no passage")
-        vectors = VectorIndex(folder, settings.similarity == "cosine")
+        vectors = VectorIndex(folder, settings)
         wrong = vectors.problem(database)
         if wrong is None:
             vectors.catch_up(database)
