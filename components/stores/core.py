@@ -1,14 +1,12 @@
 """What all store objects of a process that name one folder share: the database, the derived indexes, the lock."""
 
-import atexit
 import contextlib
-import os
-import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,64 +14,22 @@ from haystack import Document, logging
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.files import disk_full, is_full, remove_temporary_files
-from lodestone.components.stores.history import leave_newer_indexes
+from lodestone.components.stores.files import disk_full, is_full, remove_temporary_files, size_of
+from lodestone.components.stores.history import remove_indexes, remove_newer_indexes
+from lodestone.components.stores.index_types import AUTO
 from lodestone.components.stores.linked_folder import is_writable
+from lodestone.components.stores.metadata_indexes import create_wanted
 from lodestone.components.stores.migrations import FORMAT_VERSION
 from lodestone.components.stores.passage_table import PassageTable, Vector, to_vector
-from lodestone.components.stores.settings import StoreSettings
+from lodestone.components.stores.saved_vectors import AboutVectors
+from lodestone.components.stores.settings import INDEX_TYPE, StoreSettings, check_index_type
 from lodestone.components.stores.text_index import Rows, TextIndex
+from lodestone.components.stores.vector_builder import VectorBuilder
 from lodestone.components.stores.vector_index import VectorIndex
+from lodestone.components.stores.vector_upkeep import VectorUpkeep
 from lodestone.components.stores.writer_lock import WriterLock
 
 logger = logging.getLogger(__name__)
-
-_cores: dict[Path, "StoreCore"] = {}
-_inherited: list["StoreCore"] = []  # of the parent process: SQLite forbids even to close them after a fork
-_cores_lock = threading.Lock()
-
-
-def core_of(folder: Path, settings: StoreSettings) -> "StoreCore":
-    """The one core of a folder in this process.
-
-    :param folder: Real path of the store's folder.
-    :param settings: What the store is created with, and must have been created with.
-    :raises ConfigurationError: If the folder is in use in this process with other settings.
-    """
-    with _cores_lock:
-        core = _cores.get(folder)
-        if core is None or (not core.is_open and core.settings != settings):
-            core = _cores[folder] = StoreCore(folder, settings)
-    if settings.embedding_dim is not None and settings.embedding_dim != core.settings.embedding_dim:
-        with core.reading() as database:
-            if database is not None:
-                settings.check(database)
-    for key in ("similarity", "language"):
-        used, wanted = getattr(core.settings, key), getattr(settings, key)
-        if used != wanted:
-            raise ConfigurationError(
-                f"{folder} is in use in this process with {key} {used!r}, not {wanted!r}: use one {key} for a folder"
-            )
-    return core
-
-
-@atexit.register
-def _close_all() -> None:
-    for core in list(_cores.values()):
-        try:
-            core.close()
-        except Exception as error:  # the process ends; everything that was acknowledged is in the database
-            logger.warning("{folder} was not closed well: {error}", folder=str(core.folder), error=str(error))
-
-
-def _forget_inherited() -> None:
-    global _cores_lock
-    _cores_lock = threading.Lock()
-    _inherited.extend(_cores.values())
-    _cores.clear()
-
-
-os.register_at_fork(after_in_child=_forget_inherited)
 
 
 class StoreCore:
@@ -93,6 +49,7 @@ class StoreCore:
         self._warned = False
         self._writer_lock = WriterLock(folder)
         self._vectors = VectorIndex(folder, settings)
+        self._upkeep = VectorUpkeep()
         self._texts = TextIndex(folder, settings.language)
 
     @property
@@ -110,6 +67,7 @@ class StoreCore:
                 return
             with database.snapshot():
                 yield database
+            create_wanted(database, self._writer_lock)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Database]:
@@ -173,7 +131,15 @@ class StoreCore:
                 "model that the store was indexed with"
             )
         self._vectors.catch_up(database)
+        if self._vectors.is_due and self._writer_lock.held and not self._upkeep.is_running:
+            self._upkeep.start(self._path, self._vectors.builder(database), partial(self._install_vectors, database))
         return self._vectors.search(database, query, top_k, rows)
+
+    def _install_vectors(self, database: Database, builder: VectorBuilder, built: AboutVectors) -> None:
+        with self._lock:
+            if self._database is database and self._writer_lock.held:
+                with database.snapshot():
+                    self._vectors.install(builder, built, database)
 
     def best_by_words(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
         """Rows and scores of the passages with a query's words, best first.
@@ -196,25 +162,29 @@ class StoreCore:
 
     def save(self) -> None:
         """Bring the derived indexes on the disk up to date, unless another process is the writer."""
+        self._upkeep.wait()
         with self._lock:
-            self._forget_removed_folder()
-            database, held = self._database, self._writer_lock.held
-            # A reader that had to index vectors, because a writer was killed, spares the next one the work.
-            if database is None or not (held or (self._vectors.is_unsaved and self._writer_lock.try_acquire())):
-                return
-            try:
-                with database.snapshot():
-                    self._update_texts(database)
-                    self._vectors.save(database)
-                self._texts.save()
-            except LodestoneError:
-                raise
-            except (OSError, RuntimeError, ValueError) as error:  # faiss and tantivy have no errors of their own
-                remove_temporary_files(self.folder)
-                raise self._unsaved(error) from error
-            finally:
-                if not held:
-                    self._writer_lock.release()
+            self._save()
+
+    def _save(self, compact: bool = False) -> None:
+        self._forget_removed_folder()
+        database, held = self._database, self._writer_lock.held
+        # A reader that had to index vectors, because a writer was killed, spares the next one the work.
+        if database is None or not (held or (self._vectors.is_unsaved and self._writer_lock.try_acquire())):
+            return
+        try:
+            with database.snapshot():
+                self._update_texts(database)
+                self._vectors.save(database, compact)
+            self._texts.save()
+        except LodestoneError:
+            raise
+        except (OSError, RuntimeError, ValueError) as error:  # faiss and tantivy have no errors of their own
+            remove_temporary_files(self.folder)
+            raise self._unsaved(error) from error
+        finally:
+            if not held:
+                self._writer_lock.release()
 
     def _unsaved(self, error: Exception) -> LodestoneError:
         consequence = "the search indexes were not saved, nothing is lost, and the next opening catches up"
@@ -227,25 +197,68 @@ class StoreCore:
 
         :raises LodestoneError: If another process is writing, or the disk is full.
         """
+        self._upkeep.wait()
         with self._lock:
             held = self._writer_lock.held
             self._open_for_writing()
             try:
                 self._texts.close()
                 self._vectors = VectorIndex(self.folder, self.settings)
-                for name in ("vectors.json", "vectors.faiss"):
-                    (self.folder / name).unlink(missing_ok=True)
-                shutil.rmtree(self.folder / "text", ignore_errors=True)
-                self.save()
+                remove_indexes(self.folder)
+                self._save()
             finally:
                 if not held:
                     self._writer_lock.release()
 
+    def compact(self) -> dict[str, Any]:
+        """Take deleted vectors out of the saved index, add new ones, and give unused space of the database back.
+
+        :returns: `vectors`, `index_type` and `recall` of the saved index (None without vectors), and `freed_bytes`.
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        self._upkeep.wait()
+        with self._lock:
+            held = self._writer_lock.held
+            database, before = self._open_for_writing(), size_of(self.folder)
+            try:
+                self._save(compact=True)
+                database.vacuum()
+                with database.snapshot():
+                    about = self._vectors.saved(database)
+            finally:
+                if not held:
+                    self._writer_lock.release()
+        return {
+            "vectors": 0 if about is None else about.vectors,
+            "index_type": None if about is None else about.index_type,
+            "recall": None if about is None else about.recall,
+            "freed_bytes": before - size_of(self.folder),
+        }
+
+    def set_index_type(self, index_type: str) -> None:
+        """Search vectors in another way from now on.
+
+        :param index_type: "auto", "flat", "hnsw" or "ivf".
+        :raises ConfigurationError: If it is none of these, or the store was opened with another one than "auto".
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        check_index_type(index_type)
+        opened_with = self.settings.index_type
+        if opened_with not in (AUTO, index_type):
+            raise ConfigurationError(
+                f"{self.folder} is in use with index_type {opened_with!r}: open it with index_type 'auto' or "
+                f"{index_type!r} to search by {index_type!r}"
+            )
+        with self.writing() as database:
+            database.set_property(INDEX_TYPE, index_type)
+        self.save()
+
     def close(self) -> None:
         """Save, let other processes write, and close all files. The next use opens them again."""
+        self._upkeep.wait()
         with self._lock:
             try:
-                self.save()
+                self._save()
             except LodestoneError as error:
                 logger.warning("{error}", error=str(error))
             finally:
@@ -267,7 +280,7 @@ class StoreCore:
             if database is None:
                 raise LodestoneError(f"{self._path} cannot be opened")
             if not held:
-                leave_newer_indexes(database, self.folder)
+                remove_newer_indexes(database, self.folder)
         except BaseException:
             if not held:
                 self._writer_lock.release()

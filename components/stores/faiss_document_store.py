@@ -46,6 +46,12 @@ class FaissDocumentStore(MetadataStore, MaintainedStore):
     :param embedding_dim: Length of the vectors; None for that of the first one written.
     :param similarity: "cosine", or "dot_product" for models trained for it. Embeddings are kept as given in both cases.
     :param language: Language of the full-text search, for stemming and stop words: "english", "german", ... or "none".
+    :param index_type: How vectors are searched: "flat" compares all, exactly; "ivf" looks into the nearest clusters,
+        for millions; "hnsw" walks a graph, which is slow to build. "auto" is what `set_index_type` has set in the
+        folder, or else flat up to 100,000 vectors and ivf beyond.
+    :param target_recall: Share of the true ten nearest that "ivf" and "hnsw" are to find, over 0 and at most 1. How
+        hard they look for that is measured when the index is built.
+    :param device: "cpu", or "gpu" to search vectors on the first GPU, which needs a faiss that was built for it.
     :raises ConfigurationError: If a parameter is not among the valid ones.
     """
 
@@ -55,12 +61,19 @@ class FaissDocumentStore(MetadataStore, MaintainedStore):
         embedding_dim: int | None = None,
         similarity: str = "cosine",
         language: str = "english",
+        index_type: str = "auto",
+        target_recall: float = 0.98,
+        device: str = "cpu",
     ) -> None:
         self.path = str(path)
         self.embedding_dim = embedding_dim
         self.similarity = similarity
         self.language = language
-        super().__init__(path, StoreSettings(similarity, language, embedding_dim))
+        self.index_type = index_type
+        self.target_recall = target_recall
+        self.device = device
+        settings = StoreSettings(similarity, language, embedding_dim, index_type, target_recall, device)
+        super().__init__(path, settings)
 
     def to_dict(self) -> dict[str, Any]:
         """The store as a dictionary of its parameters."""
@@ -70,6 +83,9 @@ class FaissDocumentStore(MetadataStore, MaintainedStore):
             embedding_dim=self.embedding_dim,
             similarity=self.similarity,
             language=self.language,
+            index_type=self.index_type,
+            target_recall=self.target_recall,
+            device=self.device,
         )
 
     @classmethod

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from haystack import Document
 
-from lodestone.components.stores.core import StoreCore, core_of
+from lodestone.components.stores.core import StoreCore
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.ledger import Ledger, checked_passages
+from lodestone.components.stores.open_stores import core_of
 from lodestone.components.stores.passage_table import VECTOR_ITEM_BYTES, PassageRow
 from lodestone.components.stores.records import SourceRecord, SourceText
 from lodestone.components.stores.settings import StoreSettings

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
@@ -37,6 +37,27 @@ class MaintainedStore(LedgerStore):
         """
         self._require()
         self._core.rebuild()
+
+    def compact(self) -> dict[str, Any]:
+        """Take deleted vectors out of the vector index, add new ones, and give unused space of the database back.
+
+        :returns: `vectors`, `index_type` and `recall` of the saved vector index, and `freed_bytes`.
+        :raises ConfigurationError: If there is no store.
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        self._require()
+        return self._core.compact()
+
+    def set_index_type(self, index_type: str) -> None:
+        """Search vectors in another way from now on, in all processes that open the store with index_type "auto".
+
+        The index is made again from the vectors in the database: nothing is embedded again.
+
+        :param index_type: "auto" (by size), "flat", "hnsw" or "ivf".
+        :raises ConfigurationError: If it is none of these, or the store was opened with another one than "auto".
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        self._core.set_index_type(index_type)
 
     def export_to(self, path: str | Path, salvage: bool = False) -> Counts:
         """Write all that the store holds into a file of JSON lines: passages with their vectors, the ledger of files

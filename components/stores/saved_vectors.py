@@ -1,11 +1,11 @@
 """The part of a store's vector index that was built and saved."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.files import checksum, read_json, replace_file, write_json
+from lodestone.components.stores.files import checksum, read_json
 from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, IndexType, Rows, import_faiss
 
 FORMAT = 2
@@ -156,24 +156,6 @@ def ranked(
         if fetch == limit or len(hits) < fetch or len(hits) <= count or hits[count - 1][1] > hits[-1][1]:
             return hits[:count]
         fetch *= 4
-
-
-def write_vectors(folder: Path, index: Any) -> int:
-    """Write an index beside the one that is in use.
-
-    :param folder: The store's folder.
-    :param index: The FAISS index.
-    :returns: Its checksum.
-    """
-    temporary = folder / f"{DATA}.tmp"
-    import_faiss().write_index(index, str(temporary))
-    return checksum(temporary)
-
-
-def install_vectors(folder: Path, about: AboutVectors) -> None:
-    """Put what `write_vectors` has written in the place of what was saved before."""
-    replace_file(folder / f"{DATA}.tmp", folder / DATA)
-    write_json(folder / ABOUT, asdict(about))
 
 
 def read_vectors(folder: Path, about: AboutVectors, mapped: bool = False) -> Any:

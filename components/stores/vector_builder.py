@@ -1,6 +1,7 @@
 """Makes the saved part of a vector index anew, or larger, while the store is used."""
 
-from dataclasses import dataclass, replace
+import uuid
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 from haystack import logging
 
 from lodestone.components.stores.database import Database
+from lodestone.components.stores.files import checksum, replace_file, write_json
 from lodestone.components.stores.index_types import INDEX_TYPES, Floats, Rows, chosen_type, import_faiss
 from lodestone.components.stores.passage_table import PassageTable
 from lodestone.components.stores.recall import RecallMeter
-from lodestone.components.stores.saved_vectors import DATA, AboutVectors, read_vectors, write_vectors
+from lodestone.components.stores.saved_vectors import ABOUT, DATA, AboutVectors, read_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class VectorBuilder:
     :param target_recall: Recall@10 to look hard enough for.
     :param sequence: Passages up to this number of the running sequence are taken.
     :param saved: What is saved now, to be added to where that will do; None builds anew.
+    :param token: Tells apart the temporary files of builders that work at the same time.
     """
 
     folder: Path
@@ -41,6 +44,11 @@ class VectorBuilder:
     target_recall: float
     sequence: int
     saved: AboutVectors | None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @property
+    def _temporary(self) -> Path:
+        return self.folder / f"{DATA}.{self.token}.tmp"
 
     def build(self, database: Database) -> AboutVectors | None:
         """Write a new index beside the one in use.
@@ -48,7 +56,7 @@ class VectorBuilder:
         The database may be written to meanwhile: a passage that is deleted while this runs may be in the index or not.
 
         :param database: A connection of its own, so that nobody waits.
-        :returns: What was written, for `install_vectors`; None if there are no vectors.
+        :returns: What was written, for `install`; None if there are no vectors.
         """
         table = PassageTable(database)
         count = table.count_vectors()
@@ -129,8 +137,21 @@ class VectorBuilder:
         return found, prepared(vectors, self.normalise)
 
     def _written(self, index: Any, about: AboutVectors) -> AboutVectors:
-        crc32 = write_vectors(self.folder, index)
+        import_faiss().write_index(index, str(self._temporary))
+        crc32 = checksum(self._temporary)
         return replace(about, vectors=int(index.ntotal), sequence=self.sequence, crc32=crc32)
+
+    def install(self, built: AboutVectors) -> None:
+        """Put what was built in the place of what was saved before.
+
+        :param built: What `build` has returned.
+        """
+        replace_file(self._temporary, self.folder / DATA)
+        write_json(self.folder / ABOUT, asdict(built))
+
+    def discard(self) -> None:
+        """Remove what was built, unless it was installed."""
+        self._temporary.unlink(missing_ok=True)
 
 
 def prepared(vectors: Floats, normalise: bool) -> Floats:

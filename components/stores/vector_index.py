@@ -16,7 +16,6 @@ from lodestone.components.stores.saved_vectors import (
     AboutVectors,
     Hits,
     SavedVectors,
-    install_vectors,
     ranked,
 )
 from lodestone.components.stores.settings import StoreSettings
@@ -184,66 +183,75 @@ class VectorIndex:
         index.add_with_ids(prepared(vectors, self._normalise), found)
         return ranked(flat, index, query, top_k, None, found.size, 1)
 
-    def save(self, database: Database, compact: bool = False) -> AboutVectors | None:
+    def save(self, database: Database, compact: bool = False) -> None:
         """Bring the saved index up to date where that is due: whole, or, if this is killed, not at all.
 
         :param database: The store's database; its snapshot must be open.
-        :param compact: Whether to do so if it is not due.
-        :returns: What is saved now.
+        :param compact: Whether to do so also if it is not due.
         """
-        about = self._about(database)
-        if self._must_save(about, database) or (compact and about is not None and about.sequence < database.sequence):
-            builder = self.builder(database)
+        about = self.saved(database)
+        if not self._must_save(about, database, compact):
+            return
+        builder = self.builder(database)
+        try:
             built = builder.build(database)
             if built is not None:
-                self.install(built, database)
-                return built
-        return about
+                self.install(builder, built, database)
+        finally:
+            builder.discard()
 
     def builder(self, database: Database) -> VectorBuilder:
         """What makes the saved index hold all that the database's snapshot has.
 
         :param database: The store's database; its snapshot must be open.
         """
-        settings = self._settings
         return VectorBuilder(
             self._folder,
             self._normalise,
-            settings.index_type_of(database),
-            settings.target_recall,
+            self._settings.index_type_of(database),
+            self._settings.target_recall,
             database.sequence,
-            self._about(database),
+            self.saved(database),
         )
 
-    def install(self, about: AboutVectors, database: Database) -> None:
-        """Use what a builder has made from now on.
+    def install(self, builder: VectorBuilder, built: AboutVectors, database: Database) -> None:
+        """Use what a builder has made from now on, unless something newer was saved meanwhile.
 
-        :param about: What it has returned.
+        :param builder: The builder.
+        :param built: What it has returned.
         :param database: The store's database; its snapshot must be open.
         """
-        install_vectors(self._folder, about)
+        saved = self.saved(database)
+        if saved is not None and saved.sequence > built.sequence:
+            return
+        builder.install(built)
         if self._sequence is not None:
             self._forget()
             self.catch_up(database)
 
-    def _about(self, database: Database) -> AboutVectors | None:
-        """What is saved, if it is of this store."""
+    def saved(self, database: Database) -> AboutVectors | None:
+        """What is saved, if it is of this store.
+
+        :param database: The store's database; its snapshot must be open.
+        """
         about = AboutVectors.read(self._folder)
         if about is None or not about.fits(database, self._normalise) or about.sequence > database.sequence:
             return None
         return about
 
-    def _must_save(self, about: AboutVectors | None, database: Database) -> bool:
+    def _must_save(self, about: AboutVectors | None, database: Database, compact: bool) -> bool:
         if about is None:
             return True
         table = PassageTable(database)
         added = table.count_vectors(after=about.sequence)
         dead = table.deleted_after(about.deletions, about.sequence).size
         count = max(0, about.vectors - dead) + added
-        if count <= _MOST_RECENT:
-            return about.sequence < database.sequence
         wanted = chosen_type(self._settings.index_type_of(database), count, about.index_type)
-        return added > _MOST_RECENT or dead > about.vectors * _MOST_DEAD or wanted.name != about.index_type
+        if wanted.name != about.index_type:
+            return True
+        if compact or count <= _MOST_RECENT:
+            return about.sequence < database.sequence or dead > 0
+        return added > _MOST_RECENT or dead > about.vectors * _MOST_DEAD
 
     def _version_on_disk(self) -> tuple[int, int] | None:
         try:
