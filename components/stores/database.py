@@ -9,13 +9,15 @@ from typing import Any
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.fields import meta_value
-from lodestone.components.stores.files import disk_full, is_full, size_of
+from lodestone.components.stores.files import DERIVED, disk_full, is_full, size_of
 from lodestone.components.stores.filters import CompiledFilter
 from lodestone.components.stores.linked_folder import is_writable
+from lodestone.components.stores.metadata_indexes import MetadataIndexes
 from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
+_WORTH_VACUUM = 10  # a tenth of the file
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 # A passage's row number is drawn from the running sequence, as is a tombstone's: whatever remembers the last number
@@ -57,6 +59,7 @@ class Database:
     def __init__(self, path: Path, create: dict[str, str] | None = None, salvage: bool = False) -> None:
         self.path = path
         self._salvage = salvage
+        self.metadata_indexes = MetadataIndexes(self)
         self._tests: CompiledFilter | None = None
         self._error: Exception | None = None
         self._unchanging: tuple[int, int] | None = None
@@ -115,19 +118,21 @@ class Database:
 
     def _prepare(self, create: dict[str, str] | None) -> None:
         self._connection.create_function("lodestone_test", 2, self._call_test)
+        if self._salvage:  # SQLite refuses a file that was cut off, unless it is told that its schema may be mended
+            self._connection.execute("PRAGMA writable_schema = ON")
         application, version = self._scalar("PRAGMA application_id"), self._scalar("PRAGMA user_version")
         empty = self._scalar("SELECT count(*) FROM sqlite_master") == 0
         if application != APPLICATION_ID and not empty:
             raise ConfigurationError(
                 f"{self.path} is the database of another program, not a Lodestone store: name another folder"
             )
+        if empty and any((self.path.parent / name).exists() for name in DERIVED):
+            raise damaged(self.path, "it is empty, and was not when its search indexes were made")
         if version > FORMAT_VERSION:
             raise ConfigurationError(
                 f"{self.path} has format {version}, this Lodestone reads up to format {FORMAT_VERSION}: "
                 "update lodestone, or index into another folder"
             )
-        if not self._salvage and self._is_truncated():
-            raise damaged(self.path, "the end of the file is missing")
         # FULL: a commit is on the disk when it returns, also if the power fails.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA cache_size = -65536")
@@ -135,14 +140,6 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
                 self._create(create)
-
-    def _is_truncated(self) -> bool:
-        """Whether the file is shorter than its header says: SQLite itself notices when it reads what is missing."""
-        for _ in range(2):  # another process may write meanwhile
-            needed = self._scalar("PRAGMA page_count") * self._scalar("PRAGMA page_size")
-            if size_of(self.path) >= needed or self._has_wal():
-                return False
-        return True
 
     def _create(self, properties: dict[str, str]) -> None:
         if self._scalar("SELECT count(*) FROM sqlite_master"):
@@ -202,18 +199,18 @@ class Database:
         if self._connection.in_transaction:
             yield
             return
-        with self._begin("BEGIN"):
+        with self._begin("BEGIN", "ROLLBACK" if self._salvage else "COMMIT"):  # what is damaged cannot commit
             yield
 
     @contextlib.contextmanager
-    def _begin(self, statement: str) -> Iterator[None]:
+    def _begin(self, statement: str, end: str = "COMMIT") -> Iterator[None]:
         try:
             self._connection.execute(statement)
         except sqlite3.Error as error:
             raise _explain(error, self.path) from error
         try:
             yield
-            self._connection.execute("COMMIT")
+            self._connection.execute(end)
         except BaseException as error:
             if self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):  # it has rolled back by itself, as on a full disk
@@ -221,6 +218,12 @@ class Database:
             if isinstance(error, sqlite3.Error):
                 raise _explain(error, self.path) from error
             raise
+
+    def vacuum(self) -> None:
+        """Give unused space back, where there is much of it. No transaction may be open."""
+        if self._scalar("PRAGMA freelist_count") * _WORTH_VACUUM > self._scalar("PRAGMA page_count"):
+            self.execute("VACUUM")
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def execute(
         self, sql: str, parameters: Sequence[Any] = (), tests: CompiledFilter | None = None

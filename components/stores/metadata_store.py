@@ -5,9 +5,7 @@ from typing import Any
 
 from lodestone.components.asynchronous import in_thread
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.encoding import decode_value
 from lodestone.components.stores.fields import stored_field
-from lodestone.components.stores.filters import compile_filter
 from lodestone.components.stores.ledger_store import LedgerStore
 
 _TYPES = {"text": "keyword", "integer": "int", "real": "float", "true": "boolean", "false": "boolean"}
@@ -15,6 +13,20 @@ _TYPES = {"text": "keyword", "integer": "int", "real": "float", "true": "boolean
 
 class MetadataStore(LedgerStore):
     """What is known of the passages' metadata. Fields may be named with or without `meta.` in front."""
+
+    def index_metadata(self, metadata_fields: list[str]) -> None:
+        """Make indexes on fields, so that filters on them need not read the metadata of every document.
+
+        Fields that are filtered often get one by themselves, when a filter is used in a process that may write.
+
+        :param metadata_fields: Names of fields; one that has an index keeps it.
+        :raises ConfigurationError: If a name has quotes, backslashes or control characters.
+        :raises LodestoneError: If another process is writing.
+        """
+        with self._core.writing() as database:
+            for name in (field.removeprefix("meta.") for field in metadata_fields):
+                kinds = ["value", "clock"] if database.metadata_indexes.holds_dates(name) else ["value"]
+                database.metadata_indexes.create([(name, kind) for kind in kinds])
 
     def count_unique_metadata_by_filter(self, filters: dict[str, Any], metadata_fields: list[str]) -> dict[str, int]:
         """How many different values fields have.
@@ -80,6 +92,7 @@ class MetadataStore(LedgerStore):
         values.sort(key=lambda value: (str(value), type(value).__name__))
         return values[from_ : from_ + size], len(values)
 
+    index_metadata_async = in_thread(index_metadata)
     count_unique_metadata_by_filter_async = in_thread(count_unique_metadata_by_filter)
     get_metadata_fields_info_async = in_thread(get_metadata_fields_info)
     get_metadata_field_min_max_async = in_thread(get_metadata_field_min_max)
@@ -89,10 +102,9 @@ class MetadataStore(LedgerStore):
 def _values(database: Database, name: str, filters: dict[str, Any] | None) -> list[Any]:
     """The different values of a field, without None."""
     field = stored_field(f"meta.{name}")
-    compiled = compile_filter(filters)
-    sql = f"SELECT DISTINCT {field.text or field.raw} FROM passages WHERE {compiled.sql}"
-    found = [raw for (raw,) in database.execute(sql, compiled.parameters, compiled) if raw is not None]
-    values = [decode_value(text) for text in found] if field.text else [field.decode(raw) for raw in found]
+    compiled = database.metadata_indexes.compile(filters)
+    sql = f"SELECT DISTINCT {field.raw} FROM passages WHERE {compiled.sql}"
+    values = [field.decode(raw) for (raw,) in database.execute(sql, compiled.parameters, compiled)]
     # 1, 1.0 and True are equal in Python, and lists cannot be keys of a dictionary: their JSON tells them apart.
     return list({json.dumps(value, sort_keys=True): value for value in values if value is not None}.values())
 

@@ -12,7 +12,6 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.checksums import passage_checksum, vector_checksum
 from lodestone.components.stores.database import Database, damaged
 from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
-from lodestone.components.stores.filters import compile_filter
 
 _COLUMNS = "row, id, meta, score, content, extra, blob"
 _BATCH = 2000
@@ -113,7 +112,7 @@ class PassageTable:
 
     def count(self, filters: dict[str, Any] | None = None) -> int:
         """How many documents match."""
-        compiled = compile_filter(filters)
+        compiled = self._database.metadata_indexes.compile(filters)
         sql = f"SELECT count(*) FROM passages WHERE {compiled.sql}"
         return int(self._database.execute(sql, compiled.parameters, compiled)[0][0])
 
@@ -124,7 +123,7 @@ class PassageTable:
         :returns: Shape (n,), int64, ascending.
         :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
-        compiled = compile_filter(filters)
+        compiled = self._database.metadata_indexes.compile(filters)
         # "+row" keeps SQLite from walking the table in row order where an index on metadata would serve.
         sql = f"SELECT row FROM passages WHERE {compiled.sql} ORDER BY +row"
         rows = self._database.execute(sql, compiled.parameters, compiled)
