@@ -279,8 +279,6 @@ class StoreCore:
             database = self._open(create=True)
             if database is None:
                 raise LodestoneError(f"{self._path} cannot be opened")
-            if not held:
-                remove_newer_indexes(database, self.folder)
         except BaseException:
             if not held:
                 self._writer_lock.release()
@@ -304,6 +302,7 @@ class StoreCore:
             if database.needs_migration:
                 self._migrate(database)
             self.settings.check(database)
+            remove_newer_indexes(database, self.folder, self._writer_lock)
         except BaseException:
             database.close()
             raise

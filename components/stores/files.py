@@ -9,6 +9,8 @@ from typing import Any
 
 from lodestone.components.errors import LodestoneError
 
+# What the indexes that are derived from the database note of themselves, in the store's folder.
+DERIVED = ("vectors.json", "text/lodestone.json")
 _SMALL_FILE_BYTES = 65536
 
 

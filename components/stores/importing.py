@@ -58,7 +58,7 @@ class Importer:
             try:
                 self._read_line(line)
             except (LodestoneError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                what = f"{error!r} is missing" if isinstance(error, KeyError) else str(error)
+                what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
                 raise ConfigurationError(f"{self._name}:{self._number}: {what}; nothing was imported") from error
         if not self._ended:
             raise ConfigurationError(

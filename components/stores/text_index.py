@@ -200,12 +200,21 @@ class TextIndex:
             return "lodestone.json is missing or damaged" if self._folder.exists() else ""
         if not self._fits(about, database):
             return "it belongs to another store, language or format"
+        segments = self._segments()
         for name, (size, crc) in about.get("files", {}).items():
-            with contextlib.suppress(FileNotFoundError):  # segments never change; one that is gone was merged
-                path = self._folder / name
+            path = self._folder / name
+            try:
                 if path.stat().st_size != size or checksum(path) != crc:
                     return f"{name} is damaged"
+            except FileNotFoundError:  # segments never change; one that is gone was merged
+                if path.suffix != ".del" and name.partition(".")[0] in segments:
+                    return f"{name} is missing"
         return None
+
+    def _segments(self) -> set[str]:
+        """Names of the files, less their endings, that tantivy's own note counts on."""
+        meta = read_json(self._folder / "meta.json") or {}
+        return {segment["segment_id"].replace("-", "") for segment in meta.get("segments", [])}
 
     def _fits(self, about: dict[str, Any], database: Database) -> bool:
         return (

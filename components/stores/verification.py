@@ -62,10 +62,13 @@ def verify(database: Database, folder: Path, settings: StoreSettings) -> Verific
         if stray:
             problems.append(f"passages.sqlite: {stray} vectors belong to no passage")
         vectors = VectorIndex(folder, settings)
-        wrong = vectors.problem(database)
-        if wrong is None:
-            vectors.catch_up(database)
-            wrong = _difference(with_vector, vectors.rows())
+        try:
+            wrong = vectors.problem(database)
+            if wrong is None:
+                vectors.catch_up(database)
+                wrong = _difference(with_vector, vectors.rows())
+        except LodestoneError as error:
+            wrong = str(error)
         index_problems = [f"vectors.faiss: {wrong}"] if wrong is not None else []
         index_problems += texts.compare(rows)
     return Verification(rows.size, with_vector.size, vectors.rows().size, texts.rows.size, problems, index_problems)

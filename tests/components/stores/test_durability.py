@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -206,6 +207,40 @@ def test_a_database_put_back_from_an_older_copy_is_followed(tmp_path: Path) -> N
         assert check_agreement(store) == {str(n) for n in [*range(10), *range(50, 55)]}
 
 
+@pytest.mark.parametrize("more", [5, 20])
+def test_indexes_that_are_newer_than_the_database_are_not_believed(
+    tmp_path: Path, more: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(some_documents(10))
+        store.close()
+        shutil.copy(tmp_path / "passages.sqlite", tmp_path / "copy")
+        store.write_documents(some_documents(10, first=10))
+        store.close()
+        shutil.move(tmp_path / "copy", tmp_path / "passages.sqlite")
+        # Written before anything looks at the indexes, which have seen these numbers with other passages.
+        store.write_documents(some_documents(more, first=50))
+        store.close()
+        assert "lacks the last 10 changes" in caplog.text
+        assert check_agreement(store) == {str(n) for n in [*range(10), *range(50, 50 + more)]}
+        assert store.verify().ok
+
+
+def test_a_log_that_was_cut_off_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    acknowledged = tmp_path / "acknowledged"
+    writer = start(WRITER, str(tmp_path), str(acknowledged))
+    child = int(ask(writer, "0"))
+    wait_for(lambda: acknowledged.exists() and len(acknowledged.read_text().split()) > 8)
+    os.kill(child, signal.SIGKILL)
+    writer.communicate()
+    damage_by_truncation(tmp_path / "passages.sqlite-wal")
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(some_documents(2))
+        assert re.search(r"lacks the last \d+ changes .* or the end of passages.sqlite-wal is gone", caplog.text)
+        check_agreement(store)
+        assert store.verify().ok
+
+
 @pytest.mark.parametrize("content", [b"no database at all", b"SQLite format 3\x00" + b"\x07" * 5000])
 def test_a_file_that_is_no_database_is_refused_with_advice(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "passages.sqlite").write_bytes(content)
@@ -224,21 +259,12 @@ def test_the_database_of_another_program_is_refused(tmp_path: Path) -> None:
         FaissDocumentStore(tmp_path).write_documents(some_documents(1))
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    with FaissDocumentStore(tmp_path) as store:
-        store.write_documents(some_documents(1))
-    with sqlite3.connect(tmp_path / "passages.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigurationError, match=r"format 99.*update lodestone"):
-        FaissDocumentStore(tmp_path).count_documents()
-
-
 def test_a_second_writing_process_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     acknowledged = tmp_path / "acknowledged"
     writer = start(WRITER, str(tmp_path), str(acknowledged))
     child = int(ask(writer, "0"))
     wait_for(lambda: acknowledged.exists() and acknowledged.read_text() != "")
-    with pytest.raises(LodestoneError, match=f"written to by process {child} on "):
+    with pytest.raises(LodestoneError, match=rf"written to by process {child} on \S+ since \d{{4}}-"):
         FaissDocumentStore(tmp_path).write_documents(some_documents(1))
     os.kill(child, signal.SIGKILL)
     writer.communicate()
