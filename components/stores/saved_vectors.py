@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.files import checksum, read_json
 from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, IndexType, Rows, import_faiss
+from lodestone.components.stores.index_types.gpu import MOST_EFFORT, MOST_HITS, GpuIndex
 
 FORMAT = 2
 DATA, ABOUT = "vectors.faiss", "vectors.json"
@@ -73,21 +75,29 @@ class SavedVectors:
 
     :param index: The FAISS index; row numbers of passages are its ids.
     :param about: What it holds.
+    :param device: "cpu", or "gpu" to search a copy of it on the first GPU.
+    :raises ConfigurationError: If there is no GPU, or the index type is not made for one.
     """
 
-    def __init__(self, index: Any, about: AboutVectors) -> None:
+    def __init__(self, index: Any, about: AboutVectors, device: str) -> None:
         self.index = index
         self.about = about
         self.index_type: IndexType = INDEX_TYPES[about.index_type]
         self._last_effort = self.index_type.efforts(index)[-1]
+        if device == "gpu" and not self.index_type.gpu:
+            raise ConfigurationError(
+                f"index_type {about.index_type!r} cannot be searched on a GPU: use index_type 'ivf' or 'flat', or the CPU"
+            )
+        self._gpu = GpuIndex(index) if device == "gpu" else None
 
     @classmethod
-    def read(cls, folder: Path, database: Database, normalised: bool) -> "SavedVectors":
+    def read(cls, folder: Path, database: Database, normalised: bool, device: str = "cpu") -> "SavedVectors":
         """Map what was saved in a store's folder.
 
         :param folder: The folder.
         :param database: The store's database.
         :param normalised: Whether its vectors must be of length 1.
+        :param device: "cpu" or "gpu".
         :raises ValueError: If it is missing, damaged, or of another store.
         """
         about = AboutVectors.read(folder)
@@ -95,7 +105,7 @@ class SavedVectors:
             raise ValueError(f"{ABOUT} is missing, damaged or of another version")
         if not about.fits(database, normalised):
             raise ValueError(f"{ABOUT} belongs to another store")
-        return cls(read_vectors(folder, about, mapped=True), about)
+        return cls(read_vectors(folder, about, mapped=True), about, device)
 
     def rows(self) -> Rows:
         """Row numbers of the vectors, shape (n,)."""
@@ -133,7 +143,10 @@ class SavedVectors:
 
     def _ranked(self, query: Floats, top_k: int, allowed: Bits | None, limit: int, effort: int) -> Hits:
         wanted = top_k if self.exact else candidates(top_k)
-        return ranked(self.index_type, self.index, query, wanted, allowed, limit, effort)
+        index = self.index
+        if self._gpu is not None and allowed is None and wanted + _TIES <= MOST_HITS and effort <= MOST_EFFORT:
+            index, limit = self._gpu.index, min(limit, MOST_HITS)
+        return ranked(self.index_type, index, query, wanted, allowed, limit, effort)
 
 
 def candidates(top_k: int) -> int:

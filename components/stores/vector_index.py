@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from haystack import logging
 
+from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, Rows, chosen_type, import_faiss
+from lodestone.components.stores.index_types.gpu import check_gpu
 from lodestone.components.stores.passage_table import PassageTable
 from lodestone.components.stores.saved_vectors import (
     ABOUT,
@@ -70,6 +72,8 @@ class VectorIndex:
             return
         if self._sequence is not None and self._sequence > sequence:  # the database was put back from an older copy
             self._forget()
+        if self._sequence is None and self._settings.device == "gpu":
+            check_gpu()
         if self._sequence is None or self._version != self._version_on_disk():
             self._load(database, sequence)
         table = PassageTable(database)
@@ -162,11 +166,10 @@ class VectorIndex:
         allowed = None if rows is None else _bitmap(rows)
         hits: Hits = []
         if self._saved is not None:
-            alive = int(self._saved.index.ntotal) - self._dead.size
-            matching, share = alive, 1.0
+            matching, share = self._saved.about.vectors, 1.0
             if rows is not None:
                 matching = int(np.searchsorted(rows, self._saved.about.sequence, side="right"))
-                share = matching / max(1, alive)
+                share = matching / max(1, self._saved.about.vectors - self._dead.size)
             hits = self._saved.search(query, top_k, self._alive if rows is None else allowed, matching, share)
         if self._recent_count:
             limit = self._recent_count if rows is None else min(self._recent_count, rows.size)
@@ -267,7 +270,9 @@ class VectorIndex:
             if self._version is None and not (self._folder / DATA).exists():
                 return
             try:
-                saved = SavedVectors.read(self._folder, database, self._normalise)
+                saved = SavedVectors.read(self._folder, database, self._normalise, self._settings.device)
+            except ConfigurationError:
+                raise
             except (OSError, ValueError, RuntimeError) as error:
                 if attempt == 0:  # a writer in another process may be between its two files
                     time.sleep(_RETRY_SECONDS)

@@ -11,6 +11,7 @@ class Flat(IndexType):
     name = "flat"
     exact = True
     removes = True
+    gpu = True
 
     def sample_size(self, vectors: int) -> int:
         """Nothing is trained."""

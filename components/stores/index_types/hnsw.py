@@ -21,6 +21,7 @@ class Hnsw(IndexType):
     name = "hnsw"
     exact = False
     removes = False
+    gpu = False
 
     def sample_size(self, vectors: int) -> int:
         """Enough vectors to know the range of each dimension."""

@@ -34,6 +34,8 @@ class IndexType(ABC):
     """Whether every search finds the nearest, with exact scores."""
     removes: bool
     """Whether vectors can be taken out."""
+    gpu: bool
+    """Whether a GPU can search it."""
 
     @abstractmethod
     def sample_size(self, vectors: int) -> int:

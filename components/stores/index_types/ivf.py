@@ -20,6 +20,7 @@ class Ivf(IndexType):
     name = "ivf"
     exact = False
     removes = True
+    gpu = True
 
     def sample_size(self, vectors: int) -> int:
         """Enough vectors for each cluster."""
