@@ -158,6 +158,7 @@ class TextIndex:
         if problem is None and about is not None and about["sequence"] > database.sequence:
             problem = "it is newer than the database"
         if problem is None:
+            self._remove_leftovers()
             try:
                 self._open()
                 self._writer = self._index.writer(_WRITER_BYTES, 1)
@@ -210,6 +211,18 @@ class TextIndex:
                 if path.suffix != ".del" and name.partition(".")[0] in segments:
                     return f"{name} is missing"
         return None
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed writer was writing: the names are taken again, and tantivy would not write over them."""
+        meta = read_json(self._folder / "meta.json") or {}
+        listed = {
+            f"{segment['segment_id'].replace('-', '')}.{segment['deletes']['opstamp']}.del"
+            for segment in meta.get("segments", [])
+            if segment.get("deletes")
+        }
+        for path in self._folder.iterdir():
+            if path.name.startswith(".tmp") or (path.suffix == ".del" and path.name not in listed):
+                path.unlink(missing_ok=True)
 
     def _segments(self) -> set[str]:
         """Names of the files, less their endings, that tantivy's own note counts on."""

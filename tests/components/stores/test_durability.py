@@ -424,3 +424,25 @@ def test_importing_and_constructing_load_no_heavy_library() -> None:
         "print([name for name in ('faiss', 'tantivy', 'transformers') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_files_that_a_killed_writer_began_are_not_in_the_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(some_documents(8))
+        store.close()
+        shutil.copytree(tmp_path / "text", tmp_path / "before")
+        store.delete_documents(["3"])
+        store.save()
+        # As if the kill had come when tantivy had written which passages are deleted, and not yet that it has.
+        for path in (tmp_path / "text").glob("*.del"):
+            shutil.copy(path, tmp_path / "before")
+        (tmp_path / "before" / ".tmpAbCdEf").write_text("half a fi")
+        store.close()
+        shutil.rmtree(tmp_path / "text")
+        (tmp_path / "before").rename(tmp_path / "text")
+        assert len(list((tmp_path / "text").glob("*.del"))) == 1
+        assert len(check_agreement(store)) == 7
+        store.write_documents(some_documents(1, first=20))
+        assert store.verify().ok
+        assert list((tmp_path / "text").glob(".tmp*")) == []
+    assert caplog.text == ""
