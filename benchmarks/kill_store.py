@@ -276,12 +276,12 @@ def outcome_of(folder: Path, file: Path, kept: float | None, state: State) -> tu
         os.truncate(path, int(path.stat().st_size * kept))
     store = FaissDocumentStore(folder)
     try:
-        if path.name == "passages.sqlite" and not store.exists():
+        if not store.exists():
             return "taken for a new store", []
         failures = examine(store, state, None)[1]
     except LodestoneError as error:
         refused = "damaged" in str(error) and "restore" in str(error)
-        return "refused with advice", [] if refused and path.name == "passages.sqlite" else [f"refused: {error}"]
+        return "refused with advice", [] if refused and "sqlite" in path.name else [f"refused: {error}"]
     finally:
         store.close()
     if path.name.endswith("-wal"):

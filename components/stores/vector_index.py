@@ -48,6 +48,7 @@ class VectorIndex:
         self._settings = settings
         self._normalise = settings.similarity == "cosine"
         self._index_type = settings.index_type
+        self._damaged = False  # what is on the disk
         self._forget()
 
     def _forget(self) -> None:
@@ -228,6 +229,7 @@ class VectorIndex:
         if saved is not None and saved.sequence > built.sequence:
             return
         builder.install(built)
+        self._damaged = False
         if self._sequence is not None:
             self._forget()
             self.catch_up(database)
@@ -237,7 +239,7 @@ class VectorIndex:
 
         :param database: The store's database; its snapshot must be open.
         """
-        about = AboutVectors.read(self._folder)
+        about = None if self._damaged else AboutVectors.read(self._folder)
         if about is None or not about.fits(database, self._normalise) or about.sequence > database.sequence:
             return None
         return about
@@ -279,10 +281,12 @@ class VectorIndex:
                     continue
                 path = str(self._folder / DATA)
                 logger.warning("{path} is rebuilt from the database: {error}", path=path, error=str(error))
+                self._damaged = True
                 return
             if saved.about.sequence > sequence:  # saved after this snapshot began, or the database is an older copy
                 self._version = None
                 return
+            self._damaged = False
             self._start_from(saved)
             self._sequence = saved.about.sequence
             return
