@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.fields import meta_value
 from lodestone.components.stores.files import DERIVED, disk_full, is_full, size_of
@@ -60,6 +62,8 @@ class Database:
         self.path = path
         self._salvage = salvage
         self.metadata_indexes = MetadataIndexes(self)
+        # By sequence number and filter, for `PassageTable.allowed`.
+        self.kept_rows: dict[tuple[int, str], np.ndarray[Any, np.dtype[np.int64]]] = {}
         self._tests: CompiledFilter | None = None
         self._error: Exception | None = None
         self._unchanging: tuple[int, int] | None = None

@@ -42,7 +42,7 @@ def search_both(
         if database is None:
             return []
         table = PassageTable(database)
-        rows = table.matching(filters) if filters else None
+        rows = table.allowed(filters)
         dense = core.nearest(database, vector, candidates, rows)
         words = core.best_by_words(database, query, candidates, rows)
         cosine = core.settings.similarity == "cosine"

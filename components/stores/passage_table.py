@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lodestone.components.stores.encoding import clean_text, decode_meta, encode
 
 _COLUMNS = "row, id, meta, score, content, extra, blob"
 _BATCH = 2000
+_KEPT_FILTERS = 8  # at most 8 bytes a passage each
 VECTOR_ITEM_BYTES = 4  # float32
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]
@@ -124,10 +126,29 @@ class PassageTable:
         :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
         compiled = self._database.metadata_indexes.compile(filters)
-        # "+row" keeps SQLite from walking the table in row order where an index on metadata would serve.
-        sql = f"SELECT row FROM passages WHERE {compiled.sql} ORDER BY +row"
+        sql = f"SELECT row FROM passages WHERE {compiled.sql}"
         rows = self._database.execute(sql, compiled.parameters, compiled)
-        return np.fromiter((row for (row,) in rows), dtype=np.int64, count=len(rows))
+        # Sorted here: asked for an order, SQLite would walk the table instead of an index, or sort slowly.
+        return np.sort(np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(rows)))
+
+    def allowed(self, filters: dict[str, Any] | None) -> "np.ndarray[Any, np.dtype[np.int64]] | None":
+        """Row numbers of the documents that a search may find; kept for the same filter until something is written.
+
+        :param filters: None or {} allows all.
+        :returns: Shape (n,), int64, ascending, not to be changed; None for all.
+        :raises FilterError: If the filter is malformed or cannot be applied to a document.
+        """
+        if not filters:
+            return None
+        kept, key = self._database.kept_rows, (self._database.sequence, repr(filters))
+        rows = kept.pop(key, None)
+        if rows is None:
+            rows = self.matching(filters)
+            rows.flags.writeable = False
+        kept[key] = rows  # as the youngest
+        while len(kept) > _KEPT_FILTERS:
+            kept.pop(next(iter(kept)))
+        return rows
 
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Row numbers of those of the ids that exist."""
@@ -174,10 +195,14 @@ class PassageTable:
                 documents[row[0]] = _to_document(row[:7], row[7])
         return documents
 
-    def after(self, sequence: int) -> Iterator[list[tuple[int, str, str | None]]]:
-        """Row number, metadata (JSON) and content of the passages written after a sequence number, in batches."""
-        sql = "SELECT row, meta, content FROM passages WHERE row > ? ORDER BY row LIMIT ?"
-        while batch := self._database.execute(sql, (sequence, _BATCH)):
+    def after(self, sequence: int, until: int) -> Iterator[list[tuple[int, str, str | None]]]:
+        """Row number, metadata (JSON) and content of the passages written between two sequence numbers, in batches.
+
+        :param sequence: Only those written after this number.
+        :param until: Only those written up to this number.
+        """
+        sql = "SELECT row, meta, content FROM passages WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
+        while batch := self._database.execute(sql, (sequence, until, _BATCH)):
             yield batch
             sequence = batch[-1][0]
 

@@ -166,3 +166,16 @@ def test_a_field_that_cannot_be_indexed_is_refused(store: FaissDocumentStore) ->
     store.index_metadata(["it's", "a b", "é"])
     assert indexes(store) == ["filter:it's", "filter:a b", "filter:é"]
     assert found(store, {"field": "meta.it's", "operator": "==", "value": None}) == [str(n) for n in range(COUNT)]
+
+
+def test_a_filter_that_is_used_again_sees_what_was_written_between(store: FaissDocumentStore, tmp_path: Path) -> None:
+    english = FILTERS[0]
+    before = len(store.bm25_retrieval("x", filters=english, top_k=COUNT))
+    store.write_documents([Document(id="new", content="x", meta={"lang": "en"})])
+    assert len(store.bm25_retrieval("x", filters=english, top_k=COUNT)) == before + 1
+    store.update_by_filter(english, {"lang": "de"})
+    assert store.bm25_retrieval("x", filters=english, top_k=COUNT) == []
+    assert len(store.bm25_retrieval("x", filters={**english, "value": "de"}, top_k=COUNT)) > before
+    number = {"field": "meta.n", "operator": "==", "value": 1}
+    assert store.bm25_retrieval("x", filters=number, top_k=COUNT) != []
+    assert store.bm25_retrieval("x", filters={**number, "value": "1"}, top_k=COUNT) == []
