@@ -66,7 +66,10 @@ def test_wrong_parameters_are_refused(store: FaissDocumentStore, cls: Any, query
 
 
 @pytest.mark.parametrize(("cls", "query"), RUNS)
-def test_to_dict_and_from_dict(store: FaissDocumentStore, cls: Any, query: dict[str, Any]) -> None:
+def test_to_dict_and_from_dict(
+    store: FaissDocumentStore, cls: Any, query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haystack.core.serialization_security._extra_allowed_modules", [])
     hybrid = (
         {"candidates": 70, "fusion": "rrf", "dense_weight": 0.5, "rrf_k": 30} if cls is FaissHybridRetriever else {}
     )
