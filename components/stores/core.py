@@ -17,13 +17,13 @@ from lodestone.components.stores.database import Database
 from lodestone.components.stores.files import disk_full, is_full, remove_temporary_files, size_of
 from lodestone.components.stores.history import remove_indexes, remove_newer_indexes
 from lodestone.components.stores.index_types import AUTO
-from lodestone.components.stores.linked_folder import is_writable
 from lodestone.components.stores.metadata_indexes import create_wanted
 from lodestone.components.stores.migrations import FORMAT_VERSION
 from lodestone.components.stores.passage_table import PassageTable, Vector, to_vector
 from lodestone.components.stores.saved_vectors import AboutVectors
 from lodestone.components.stores.settings import INDEX_TYPE, StoreSettings, check_index_type
-from lodestone.components.stores.text_index import Rows, TextIndex
+from lodestone.components.stores.text_index import Rows
+from lodestone.components.stores.text_search import TextSearch
 from lodestone.components.stores.vector_builder import VectorBuilder
 from lodestone.components.stores.vector_index import VectorIndex
 from lodestone.components.stores.vector_upkeep import VectorUpkeep
@@ -46,11 +46,10 @@ class StoreCore:
         self._lock = threading.RLock()
         self._database: Database | None = None
         self._inode: tuple[int, int] | None = None
-        self._warned = False
         self._writer_lock = WriterLock(folder)
         self._vectors = VectorIndex(folder, settings)
         self._upkeep = VectorUpkeep()
-        self._texts = TextIndex(folder, settings.language)
+        self._texts = TextSearch(folder, settings.language, self._writer_lock)
 
     @property
     def is_open(self) -> bool:
@@ -89,7 +88,7 @@ class StoreCore:
                     database.set_property("last_write", repr(time.time()))
                 text_changed = database.sequence != before
             if text_changed:
-                self._update_texts(database)
+                self._texts.follow(database, self._step_of_texts)
 
     def search_vectors(
         self, query: list[float], filters: dict[str, Any] | None, top_k: int, with_embedding: bool
@@ -100,7 +99,7 @@ class StoreCore:
             if database is None:
                 return []
             table = PassageTable(database)
-            rows = table.matching(filters) if filters else None
+            rows = table.allowed(filters)
             return _scored(table, self.nearest(database, vector, top_k, rows), with_embedding)
 
     def search_texts(
@@ -111,7 +110,7 @@ class StoreCore:
             if database is None:
                 return []
             table = PassageTable(database)
-            rows = table.matching(filters) if filters else None
+            rows = table.allowed(filters)
             return _scored(table, self.best_by_words(database, query, top_k, rows), with_embedding)
 
     def nearest(self, database: Database, query: Vector, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
@@ -149,16 +148,13 @@ class StoreCore:
         :param top_k: How many at most.
         :param rows: The only rows that may be found, shape (n,), ascending; None for all.
         """
-        self._refresh_texts(database)
-        fetch = top_k
-        while True:
-            hits = self._search_texts(database, query, fetch, rows)
-            existing = PassageTable(database).existing([row for row, _ in hits])
-            kept = [hit for hit in hits if hit[0] in existing]
-            # Another process may have committed passages, or not yet removed some, that this snapshot lacks.
-            if len(kept) >= top_k or len(hits) < fetch:
-                return kept[:top_k]
-            fetch *= 2
+        return self._texts.search(database, query, top_k, rows)
+
+    def _step_of_texts(self) -> bool:
+        with self._lock:
+            if self._database is None or not self._writer_lock.held:
+                return False  # what is left was done at closing, or is done at the next opening
+            return self._texts.step(self._database)
 
     def save(self) -> None:
         """Bring the derived indexes on the disk up to date, unless another process is the writer."""
@@ -174,7 +170,7 @@ class StoreCore:
             return
         try:
             with database.snapshot():
-                self._update_texts(database)
+                self._texts.update(database)
                 self._vectors.save(database, compact)
             self._texts.save()
         except LodestoneError:
@@ -341,64 +337,6 @@ class StoreCore:
         except FileNotFoundError:
             pass
         self._release()
-
-    def _update_texts(self, database: Database) -> None:
-        """Index new text. A failure loses nothing: the next search or opening takes it from the database."""
-        try:
-            with database.snapshot():
-                self._texts.catch_up(database)
-        except (OSError, ValueError) as error:
-            logger.warning(
-                "the text index of {folder} is behind and will be brought up to date later: {error}",
-                folder=str(self.folder),
-                error=str(error),
-            )
-            self._texts.close()
-
-    def _search_texts(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
-        try:
-            return self._texts.search(query, top_k, rows)
-        except (OSError, ValueError) as error:
-            logger.warning("the text index of {folder} is opened again: {error}", folder=self.folder, error=str(error))
-        self._texts.close()
-        self._refresh_texts(database)
-        try:
-            return self._texts.search(query, top_k, rows)
-        except (OSError, ValueError) as error:
-            advice = "close the process that writes to the store, and search again to have the text index rebuilt"
-            if not is_writable(self.folder):
-                advice = "search once as a user who may write to the folder, to have the text index rebuilt"
-            raise LodestoneError(f"{self.folder / 'text'} cannot be searched ({error}): {advice}") from error
-
-    def _refresh_texts(self, database: Database) -> None:
-        """Bring the text index up to date before a search, unless a writer in another process does."""
-        problem = self._texts.problem(database)
-        if problem is None and not self._texts.is_behind(database):
-            return
-        held = self._writer_lock.held
-        if not self._writer_lock.try_acquire():
-            self._warn_of_old_texts(problem)
-            return
-        try:
-            if problem is not None:
-                self._texts.rebuild(problem)
-            self._update_texts(database)
-        finally:
-            if not held:
-                self._texts.save()
-                self._writer_lock.release()
-
-    def _warn_of_old_texts(self, problem: str | None) -> None:
-        """Say once that words are missing, where neither this process nor a writer at work will add them."""
-        if is_writable(self.folder) or self._warned:
-            return
-        self._warned = True
-        logger.warning(
-            "the text index of {folder} {problem}, and this user may not write there: search once as a user who may, "
-            "to find everything by its words",
-            folder=str(self.folder),
-            problem="lacks what was written last" if problem is None else f"is of no use ({problem})",
-        )
 
 
 def _scored(table: PassageTable, hits: list[tuple[int, float]], with_embedding: bool) -> list[Document]:

@@ -86,7 +86,7 @@ class SavedVectors:
         self._last_effort = self.index_type.efforts(index)[-1]
         if device == "gpu" and not self.index_type.gpu:
             raise ConfigurationError(
-                f"index_type {about.index_type!r} cannot be searched on a GPU: use index_type 'ivf' or 'flat', or the CPU"
+                f"index_type {about.index_type!r} cannot be searched on a GPU: use 'ivf' or 'flat', or the CPU"
             )
         self._gpu = GpuIndex(index) if device == "gpu" else None
 

@@ -58,29 +58,33 @@ class TextIndex:
             return database.sequence > 0 or about is not None
         return bool(about["sequence"] < database.sequence)
 
-    def catch_up(self, database: Database) -> None:
+    def catch_up(self, database: Database, changes: int | None = None) -> bool:
         """Index and commit what the database has and the index lacks. The writer's lock must be held.
 
         :param database: The store's database; a snapshot or transaction of it must be open.
+        :param changes: How many changes to take in at most; None for all.
+        :returns: Whether the index lacks nothing any more.
         """
         about = self._open_for_writing(database)
         start, target = int(about["sequence"]), database.sequence
         if start >= target:
-            return
+            return True
+        until = target if changes is None else min(target, start + changes)
         table = PassageTable(database)
         # An interrupted commit may have left rows beyond `start`: what was deleted since is to go from these too.
         deleted = table.deleted_after(start, target if not self._replayed else start)
         if deleted.size:
             self._delete(deleted.tolist())
-        for batch in table.after(start):
+        for batch in table.after(start, until):
             if not self._replayed:
                 self._delete([row for row, _, _ in batch])
             for row, meta, content in batch:
                 self._writer.add_document(_to_tantivy(row, meta, content))
         self._writer.commit()
-        self._replayed = True
-        self._write_about(database, target)
+        self._replayed = self._replayed or until == target
+        self._write_about(database, until)
         self._share()
+        return until == target
 
     @property
     def sequence(self) -> int:
