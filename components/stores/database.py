@@ -317,4 +317,9 @@ def _explain(error: sqlite3.Error, path: Path) -> LodestoneError:
         return LodestoneError(f"{path} stayed locked for {_BUSY_SECONDS:.0f} s by another program: try again")
     if "full" in text or (isinstance(error, sqlite3.OperationalError) and is_full(path.parent)):
         return disk_full(path.parent, "nothing of this batch was written, all that was written before is safe")
+    if "disk I/O" in text:
+        return LodestoneError(
+            f"{path} cannot be written or read ({text}): the disk is over a quota or limit, or faulty. Nothing of this "
+            "batch was written, all that was written before is safe"
+        )
     return LodestoneError(f"{path}: {text}")
