@@ -282,7 +282,7 @@ class _Compiler:
 
 
 def _date_range(where: StoredField, operator: str, clocks: list[str]) -> _Expression:
-    # Each kind of date is a range of the index. More than one bound on a side, and SQLite would work `clock` out itself.
+    # Each kind of date is a range of the index. SQLite takes one bound a side from it, and works out `clock` for more.
     other = "<" if operator[0] == ">" else ">"
     ranges = [
         f"{where.clock} {operator} ? AND {where.clock} {other} '{clock[0]}{'~' if other == '<' else ''}'"
