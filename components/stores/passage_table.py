@@ -1,6 +1,7 @@
 """Documents as rows of the passages table."""
 
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -53,8 +54,18 @@ def to_row(document: Document) -> PassageRow:
         None if document.content is None else clean_text(document.content),
         json.dumps(extra) if extra else None,
         None if blob is None else bytes(blob.data),
-        None if document.embedding is None else to_vector(document.embedding, f"document {document.id!r}").tobytes(),
+        None if document.embedding is None else _to_bytes(document.embedding, document.id),
     )
+
+
+def _to_bytes(embedding: Sequence[float], identifier: str) -> bytes:
+    try:  # several times faster than NumPy for a list, and stricter
+        packed = struct.pack(f"{len(embedding)}f", *embedding)
+        if packed and np.isfinite(np.frombuffer(packed, dtype=np.float32)).all():
+            return packed
+    except (struct.error, TypeError, OverflowError):
+        pass
+    return to_vector(embedding, f"document {identifier!r}").tobytes()
 
 
 def to_vector(embedding: Sequence[float], of: str) -> Vector:

@@ -9,7 +9,7 @@ from haystack import logging
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, Rows, chosen_type, import_faiss
+from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, Rows, chosen_type, import_faiss, threads
 from lodestone.components.stores.index_types.gpu import check_gpu
 from lodestone.components.stores.passage_table import PassageTable
 from lodestone.components.stores.saved_vectors import (
@@ -153,14 +153,14 @@ class VectorIndex:
         :returns: Row and score, larger is better, equal scores by row.
         """
         wanted = prepared(query[None, :], self._normalise)
-        saved = self._saved
         if rows is not None and rows.size == 0:
             return []
-        if saved is None or saved.exact:
-            return self._candidates(wanted, top_k, rows)[:top_k]
-        if rows is None or rows.size > _FEW_ROWS:
-            rows = np.array(sorted(row for row, _ in self._candidates(wanted, top_k, rows)), dtype=np.int64)
-        return self._compared(database, wanted, top_k, rows)
+        with threads(1):
+            if self._saved is None or self._saved.exact:
+                return self._candidates(wanted, top_k, rows)[:top_k]
+            if rows is None or rows.size > _FEW_ROWS:
+                rows = np.array(sorted(row for row, _ in self._candidates(wanted, top_k, rows)), dtype=np.int64)
+            return self._compared(database, wanted, top_k, rows)
 
     def _candidates(self, query: Floats, top_k: int, rows: Rows | None) -> Hits:
         """Hits of both parts, best first; of an index that is not exact more than were asked for."""

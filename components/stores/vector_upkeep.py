@@ -1,5 +1,6 @@
 """Builds a store's saved vector index in the background."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from haystack import logging
 
 from lodestone.components.stores.database import Database
+from lodestone.components.stores.index_types import threads
 from lodestone.components.stores.saved_vectors import AboutVectors
 from lodestone.components.stores.vector_builder import VectorBuilder
 
@@ -47,7 +49,8 @@ class VectorUpkeep:
         try:
             database = Database(path)
             try:
-                built = builder.build(database)
+                with threads(max(1, (os.cpu_count() or 1) // 2)):  # others search meanwhile
+                    built = builder.build(database)
             finally:
                 database.close()
             if built is not None:
