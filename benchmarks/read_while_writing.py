@@ -192,11 +192,12 @@ def watch(index: Path, minutes: float, readers: int) -> list[list[dict[str, Any]
     :returns: What each process has reported; the writer is the first.
     """
     command = [sys.executable, __file__, "--minutes", str(minutes), "--index", str(index)]
-    outputs = [tempfile.TemporaryFile("w+") for _ in range(readers + 1)]
-    processes = [
-        subprocess.Popen([*command, "--role", "read" if n else "write", "--seed", str(n)], stdout=output)
-        for n, output in enumerate(outputs)
-    ]
+    outputs = [index.with_name(f"reports-{n}") for n in range(readers + 1)]
+    processes = []
+    for n, output in enumerate(outputs):
+        with output.open("w") as file:
+            role = ["--role", "read" if n else "write", "--seed", str(n)]
+            processes.append(subprocess.Popen([*command, *role], stdout=file))
     started, reports = time.monotonic(), [[] for _ in outputs]  # type: list[list[dict[str, Any]]]
     print("| minute | writer MB | readers MB | passages written | questions | store on disk MB |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
@@ -220,10 +221,9 @@ def watch(index: Path, minutes: float, readers: int) -> list[list[dict[str, Any]
     return reports
 
 
-def collect(output: Any) -> list[dict[str, Any]]:
+def collect(output: Path) -> list[dict[str, Any]]:
     """All that a process has reported so far."""
-    output.seek(0)
-    return [json.loads(line) for line in output if line.endswith("\n")]
+    return [json.loads(line) for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def summarise(reports: list[list[dict[str, Any]]]) -> list[str]:

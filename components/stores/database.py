@@ -19,6 +19,8 @@ from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
+_PAGE_BYTES = 8192  # holds five vectors of 384 dimensions, where SQLite's 4096 would hold two
+_CHECKPOINT_PAGES = 8192  # 64 MiB
 _WORTH_VACUUM = 10  # a tenth of the file
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
@@ -67,6 +69,8 @@ class Database:
         self._tests: CompiledFilter | None = None
         self._error: Exception | None = None
         self._unchanging: tuple[int, int] | None = None
+        if create is not None and not path.exists() and self._has_indexes():
+            raise damaged(path, "the file is gone, its search indexes are not")
         try:
             if create is not None:
                 self._connect("mode=rwc", create)
@@ -108,6 +112,9 @@ class Database:
         self._unchanging = self._state()
         self._connect("mode=ro&immutable=1")
 
+    def _has_indexes(self) -> bool:
+        return any((self.path.parent / name).exists() for name in DERIVED)
+
     def _has_wal(self) -> bool:
         return size_of(self.path.with_name(self.path.name + "-wal")) > 0
 
@@ -130,8 +137,8 @@ class Database:
             raise ConfigurationError(
                 f"{self.path} is the database of another program, not a Lodestone store: name another folder"
             )
-        if empty and any((self.path.parent / name).exists() for name in DERIVED):
-            raise damaged(self.path, "it is empty, and was not when its search indexes were made")
+        if empty and self._has_indexes():
+            raise damaged(self.path, "it is empty, its search indexes are not")
         if version > FORMAT_VERSION:
             raise ConfigurationError(
                 f"{self.path} has format {version}, this Lodestone reads up to format {FORMAT_VERSION}: "
@@ -140,7 +147,10 @@ class Database:
         # FULL: a commit is on the disk when it returns, also if the power fails.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA cache_size = -65536")
+        # A bulk load changes pages of the indexes many times: they are copied into the file less often than by default.
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         if empty and create is not None:
+            self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
                 self._create(create)
