@@ -123,8 +123,11 @@ def test_what_is_filtered_often_gets_an_index_that_is_used(
         assert f"USING INDEX {name}" in str(database.execute(sql, compiled.parameters, compiled))
 
 
-def test_a_small_store_needs_no_index(store: FaissDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata_indexes, "LARGE", COUNT + 1)
+@pytest.mark.parametrize(("name", "limit"), [("LARGE", COUNT + 1), ("HUGE", COUNT - 1)])
+def test_only_stores_of_a_certain_size_get_indexes_unasked(
+    store: FaissDocumentStore, monkeypatch: pytest.MonkeyPatch, name: str, limit: int
+) -> None:
+    monkeypatch.setattr(metadata_indexes, name, limit)
     for _ in range(5 * metadata_indexes.OFTEN):
         store.count_documents_by_filter(FILTERS[0])
     assert indexes(store) == []
