@@ -1,6 +1,6 @@
 """Kills a process that writes to a store at random moments, fills its disk, cuts its files off: what is left?
 
-    python benchmarks/kill_store.py [--kills 300] [--seed 0]
+    python benchmarks/kill_store.py [--kills 300] [--seed 0] [--parts kills cuts disk]
 
 The writer writes, overwrites, deletes, saves, compacts and changes the index type, with thresholds so low that vector
 indexes are built in the background all the time; some batches are so large that their words are indexed in the
@@ -9,7 +9,7 @@ must hold what the finished operations made of it, with the one under way done w
 vector must be just as it was written; and dense search, BM25 and SQL must know the same passages. Every other time only
 a copy of the folder is opened for that, so that the next writer finds what the kill left.
 
-The full disk is a tmpfs of 12 MB, for which the script must be run as root.
+The full disk is a tmpfs of 12 MB, for which that part must be run as root.
 """
 
 import argparse
@@ -47,13 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--without-full-disk", action="store_true", help="where nothing can be mounted")
+    parser.add_argument("--parts", nargs="+", choices=["kills", "cuts", "disk"], default=["kills", "cuts", "disk"])
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # that an index is rebuilt is what is wanted here
-    failures = kill(arguments.kills, random.Random(arguments.seed))
-    failures += cut_off()
-    if not arguments.without_full_disk:
-        failures += fill_the_disk()
+    failures = kill(arguments.kills, random.Random(arguments.seed)) if "kills" in arguments.parts else []
+    failures += cut_off() if "cuts" in arguments.parts else []
+    failures += fill_the_disk() if "disk" in arguments.parts else []
     for failure in failures:
         print(f"FAILED: {failure}")
     print("nothing was lost" if not failures else f"{len(failures)} failures")

@@ -171,6 +171,8 @@ class StoreCore:
         try:
             with database.snapshot():
                 self._texts.update(database)
+                if compact:
+                    self._texts.compact(database)
                 self._vectors.save(database, compact)
             self._texts.save()
         except LodestoneError:
@@ -207,7 +209,7 @@ class StoreCore:
                     self._writer_lock.release()
 
     def compact(self) -> dict[str, Any]:
-        """Take deleted vectors out of the saved index, add new ones, and give unused space of the database back.
+        """Take what was deleted out of the indexes, add what is new, and give unused space of the database back.
 
         :returns: `vectors`, `index_type` and `recall` of the saved index (None without vectors), and `freed_bytes`.
         :raises LodestoneError: If another process is writing, or the disk is full.

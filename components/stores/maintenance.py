@@ -40,7 +40,7 @@ class MaintainedStore(LedgerStore):
         self._core.rebuild()
 
     def compact(self) -> dict[str, Any]:
-        """Take deleted vectors out of the vector index, add new ones, and give unused space of the database back.
+        """Take what was deleted out of the indexes, add what is new, and give unused space of the database back.
 
         :returns: `vectors`, `index_type` and `recall` of the saved vector index, and `freed_bytes`.
         :raises ConfigurationError: If there is no store.

@@ -73,6 +73,15 @@ class TextSearch:
         with database.snapshot():
             return not self._index.catch_up(database, _CHANGES_A_STEP)
 
+    def compact(self, database: Database) -> None:
+        """Make the index anew, if much of it is of deleted passages. The writer's lock must be held.
+
+        :param database: The store's database; its snapshot must be open.
+        """
+        if self._index.is_worn:
+            self._index.remove()
+            self.update(database)
+
     def save(self) -> None:
         """Let background merges finish, and note the checksums of the files."""
         self._index.save()
