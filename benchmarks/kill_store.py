@@ -103,7 +103,7 @@ def choose(state: State, chance: random.Random) -> list[Any]:
     if kind in ("overwrite", "delete") and state:
         batch = chance.choice(sorted(state))
         return [kind, batch, state[batch][0] + 1, state[batch][1]]
-    if kind in ("write", "overwrite", "delete"):
+    if kind == "write" or not state:
         # Of many passages at once the words are indexed in the background.
         return ["write", max(state, default=0) + 1, 1, 700 if chance.random() < 0.04 else chance.randint(1, 40)]
     return [kind, chance.choice(["auto", "flat", "ivf", "hnsw"])]

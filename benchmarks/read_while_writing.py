@@ -50,8 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         index = Path(name) / "index"
         with FaissDocumentStore(index) as store:
-            for batch in range(BATCHES):
-                store.write_documents([passage(batch, 1, n) for n in range(BATCH)])
+            store.write_documents([passage(batch, 1, n) for batch in range(BATCHES) for n in range(BATCH)])
         reports = watch(index, arguments.minutes, arguments.readers)
         store.close()
         verified = store.verify()
