@@ -17,7 +17,8 @@ from lodestone.components.stores.encoding import clean_text, decode_meta, encode
 
 _COLUMNS = "row, id, meta, score, content, extra, blob"
 _BATCH = 2000
-_KEPT_FILTERS = 8  # at most 8 bytes a passage each
+_KEPT_FILTERS = 64
+_KEPT_ROWS = 4_000_000  # of these filters together, unless one alone has more; 8 bytes each
 VECTOR_ITEM_BYTES = 4  # float32
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]
@@ -157,7 +158,7 @@ class PassageTable:
             rows = self.matching(filters)
             rows.flags.writeable = False
         kept[key] = rows  # as the youngest
-        while len(kept) > _KEPT_FILTERS:
+        while len(kept) > 1 and (len(kept) > _KEPT_FILTERS or sum(map(len, kept.values())) > _KEPT_ROWS):
             kept.pop(next(iter(kept)))
         return rows
 

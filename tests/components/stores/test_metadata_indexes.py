@@ -13,7 +13,7 @@ from haystack.errors import FilterError
 from haystack.utils.filters import document_matches_filter
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore, metadata_indexes
+from lodestone.components.stores import FaissDocumentStore, metadata_indexes, passage_table
 
 COUNT = 400
 
@@ -182,3 +182,16 @@ def test_a_filter_that_is_used_again_sees_what_was_written_between(store: FaissD
     number = {"field": "meta.n", "operator": "==", "value": 1}
     assert store.bm25_retrieval("x", filters=number, top_k=COUNT) != []
     assert store.bm25_retrieval("x", filters={**number, "value": "1"}, top_k=COUNT) == []
+
+
+def test_the_rows_of_few_filters_are_kept(store: FaissDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passage_table, "_KEPT_ROWS", COUNT)
+    core = store._core
+    for number in range(80):
+        store.bm25_retrieval("x", filters={"field": "id", "operator": "==", "value": str(number)})
+    assert core._database is not None
+    assert len(core._database.kept_rows) == passage_table._KEPT_FILTERS
+    for number in range(3):
+        found = store.bm25_retrieval("x", filters={"field": "id", "operator": "!=", "value": str(number)}, top_k=COUNT)
+        assert len(found) == COUNT - 1
+    assert [len(rows) for rows in core._database.kept_rows.values()] == [COUNT - 1]
