@@ -24,6 +24,7 @@ FORMAT = 2
 _HEADINGS_WEIGHT = 0.5
 _MAX_TERMS = 20_000  # different terms of one query
 _WRITER_BYTES = 64_000_000
+_MAX_SEPARATE_ROWS = 1000  # up to here a term each is faster than a set of terms, for which tantivy fills a bit set
 _MAX_LISTED_ROWS = 5000  # up to here a filter becomes part of the query, beyond it hits are filtered
 _MAX_FILTERED_HITS = 20_000
 _TIES = 16
@@ -313,7 +314,11 @@ class TextIndex:
     def _restricted(self, query: Any, rows: Rows) -> Any:
         import tantivy
 
-        allowed = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
+        if rows.size <= _MAX_SEPARATE_ROWS:
+            each = [tantivy.Query.term_query(self._schema, "row", row, "basic") for row in rows.tolist()]
+            allowed = tantivy.Query.boolean_query([(tantivy.Occur.Should, row) for row in each])
+        else:
+            allowed = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
         must = tantivy.Occur.Must
         return tantivy.Query.boolean_query([(must, query), (must, tantivy.Query.const_score_query(allowed, 0.0))])
 
