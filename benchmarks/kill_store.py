@@ -9,7 +9,7 @@ must hold what the finished operations made of it, with the one under way done w
 vector must be just as it was written; and dense search, BM25 and SQL must know the same passages. Every other time only
 a copy of the folder is opened for that, so that the next writer finds what the kill left.
 
-The full disk is a tmpfs of 12 MB, for which that part must be run as root.
+The full disk is a small tmpfs that is made larger afterwards, for which that part must be run as root.
 """
 
 import argparse
@@ -296,7 +296,7 @@ def outcome_of(folder: Path, file: Path, kept: float | None, state: State) -> tu
 def fill_the_disk() -> list[str]:
     """Write until nothing fits, at several fillings; then make room and go on."""
     failures: list[str] = []
-    print("\n| free at the start | batches written | message | after making room |\n| --- | --- | --- | --- |")
+    print(f"\n| free at the start | batches written | message | searching | room made |\n|{' --- |' * 5}")
     for free in (11_000, 6_000, 3_000, 1_500, 600, 200):
         with tempfile.TemporaryDirectory() as name:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", name], check=True)
@@ -316,7 +316,7 @@ def write_until_full(disk: Path, free: int) -> list[str]:
     filler, folder = disk / "filler", disk / "store"
     filler.write_bytes(b"\0" * (12_000_000 - free * 1000))
     state: State = {}
-    pending, message = None, "none"
+    pending, message, searching = None, "none", "not tried"
     store = FaissDocumentStore(folder)
     for batch in range(1, 2000):
         pending = ["write", batch, 1, 40]
@@ -332,7 +332,9 @@ def write_until_full(disk: Path, free: int) -> list[str]:
     failures = [] if "no space is left on the disk" in message else [f"{free} kB: the message is {message!r}"]
     try:
         store.close()
+        searching = search_while_full(store, len(state))
         filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         state, found = examine(store, state, pending)
         failures += [f"{free} kB: {failure}" for failure in found]
         batch = max(state, default=0) + 1
@@ -344,8 +346,18 @@ def write_until_full(disk: Path, free: int) -> list[str]:
         failures.append(f"{free} kB: {type(error).__name__}: {error}")
     finally:
         store.close()
-    print(f"| {free:,} kB | {len(state)} | {message} | {'work goes on' if not failures else 'WRONG'} |", flush=True)
+    outcome = "work goes on" if not failures else "WRONG"
+    print(f"| {free:,} kB | {len(state)} | {message} | {searching} | {outcome} |", flush=True)
     return failures
+
+
+def search_while_full(store: FaissDocumentStore, batches: int) -> str:
+    """Open the store again on the full disk, and search."""
+    try:
+        found = store.bm25_retrieval("word", top_k=100_000), store.embedding_retrieval([1.0] * DIM, top_k=100_000)
+        return "works" if {len(documents) for documents in found} == {batches * 40} else "finds not all"
+    except LodestoneError as error:
+        return str(error)
 
 
 if __name__ == "__main__":
