@@ -97,7 +97,8 @@ class TextSearch:
                 self._index.catch_up(database)
         except (OSError, ValueError) as error:
             logger.warning(
-                "the text index of {folder} is behind and will be brought up to date later: {error}",
+                "the text index of {folder} is behind and will be brought up to date later: {error}. If this is said "
+                "again, `lodestone store rebuild` makes it anew",
                 folder=str(self._folder),
                 error=str(error),
             )
