@@ -2,7 +2,8 @@
 
 What a filter means is what `haystack.utils.filters.document_matches_filter` says of the stored document. Plain
 comparisons become plain SQL. What SQL cannot decide exactly (dates, lists, numbers within a rounding error of each
-other) is left to the SQL function `lodestone_test(key, raw)`, which calls Haystack's own comparison.
+other) is left to the SQL function `lodestone_test(key, raw)`, which calls Haystack's own comparison. Where a field has
+an index, and its values are known to be only numbers or only dates, ranges of it are looked up there.
 
 Unlike Haystack, which looks at a condition only when a document comes to it, a malformed filter is always refused.
 """
