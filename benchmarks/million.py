@@ -26,7 +26,7 @@ from haystack import Document
 from sentence_passages import SentencePassages
 
 from lodestone import FaissDocumentStore
-from lodestone.components.stores import text_upkeep
+from lodestone.components.stores import pause
 from lodestone.components.stores.core import StoreCore
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.passage_table import PassageTable
@@ -96,12 +96,12 @@ def _report(sender: Any, step: Callable[..., dict[str, Any]], arguments: tuple[A
 def write(folder: Path, passages: SentencePassages, count: int, index_type: str) -> dict[str, Any]:
     """Write all passages, so that they are safe in SQLite, and then index their words.
 
-    The store would begin to index words after half a minute of writing without a pause: here they are indexed at the
-    end, so that either is measured apart.
+    The store would begin to index words and vectors after half a minute of writing without a pause: here that is put
+    off, so that each is measured apart.
     """
     store = FaissDocumentStore(folder, index_type=index_type)
     seconds = 0.0
-    with patch.multiple(text_upkeep, _PAUSE_SECONDS=1e9, _LONGEST_WAIT_SECONDS=1e9):
+    with patch.multiple(pause, _PAUSE_SECONDS=1e9, _LONGEST_WAIT_SECONDS=1e9):
         for batch in passages.batches(count, BATCH):
             started = time.perf_counter()
             store.write_documents(batch)

@@ -9,6 +9,7 @@ from lodestone.components.errors import LodestoneError
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.linked_folder import is_writable
 from lodestone.components.stores.passage_table import PassageTable
+from lodestone.components.stores.pause import Pause
 from lodestone.components.stores.text_index import Rows, TextIndex
 from lodestone.components.stores.text_upkeep import TextUpkeep
 from lodestone.components.stores.writer_lock import WriterLock
@@ -25,13 +26,14 @@ class TextSearch:
     :param folder: The store's folder.
     :param language: Of the texts.
     :param writer_lock: The store's; whoever indexes must hold it.
+    :param pause: What indexing in the background waits for.
     """
 
-    def __init__(self, folder: Path, language: str, writer_lock: WriterLock) -> None:
+    def __init__(self, folder: Path, language: str, writer_lock: WriterLock, pause: Pause) -> None:
         self._folder = folder
         self._writer_lock = writer_lock
         self._index = TextIndex(folder, language)
-        self._upkeep = TextUpkeep()
+        self._upkeep = TextUpkeep(pause)
         self._warned = False
 
     def search(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:

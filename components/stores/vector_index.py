@@ -105,15 +105,20 @@ class VectorIndex:
         """Whether the index in memory holds more than the saved one, and little enough to be saved in passing."""
         return (self._recent_count > 0 or self._dead.size > 0) and self._count <= _MOST_RECENT
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the saved index should be made anew, or larger, while the store is used."""
-        if self._recent_count > _MOST_RECENT:
-            return True
-        if self._saved is None:
+    def is_due(self, database: Database) -> bool:
+        """Whether the saved index should be made anew, or larger, while the store is used.
+
+        :param database: The store's database.
+        """
+        saved = self.saved(database) if self._sequence is None else None if self._saved is None else self._saved.about
+        if database.get_property("embedding_dim") is None:
             return False
-        wanted = chosen_type(self._index_type, self._count, self._saved.about.index_type)
-        return wanted.name != self._saved.about.index_type or self._dead.size > self._saved.about.vectors * _MOST_DEAD
+        if database.sequence - (0 if saved is None else saved.sequence) > _MOST_RECENT:
+            return True
+        if saved is None or self._sequence is None:
+            return False
+        wanted = chosen_type(self._index_type, self._count, saved.index_type)
+        return wanted.name != saved.index_type or self._dead.size > saved.vectors * _MOST_DEAD
 
     @property
     def _recent_count(self) -> int:
@@ -219,14 +224,15 @@ class VectorIndex:
         )
 
     def install(self, builder: VectorBuilder, built: AboutVectors, database: Database) -> None:
-        """Use what a builder has made from now on, unless something newer was saved meanwhile.
+        """Use what a builder has made from now on, unless something newer was saved, or the store replaced, meanwhile.
 
         :param builder: The builder.
         :param built: What it has returned.
         :param database: The store's database; its snapshot must be open.
         """
         saved = self.saved(database)
-        if saved is not None and saved.sequence > built.sequence:
+        newer = saved is not None and saved.sequence > built.sequence
+        if newer or not built.fits(database, self._normalise) or built.sequence > database.sequence:
             return
         builder.install(built)
         self._damaged = False

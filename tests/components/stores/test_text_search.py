@@ -58,8 +58,8 @@ def wait_until_indexed(folder: Path, sequence: int) -> None:
 @pytest.fixture
 def long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background does not begin while a test runs."""
-    monkeypatch.setattr("lodestone.components.stores.text_upkeep._PAUSE_SECONDS", 600.0)
-    monkeypatch.setattr("lodestone.components.stores.text_upkeep._LONGEST_WAIT_SECONDS", 600.0)
+    monkeypatch.setattr("lodestone.components.stores.pause._PAUSE_SECONDS", 600.0)
+    monkeypatch.setattr("lodestone.components.stores.pause._LONGEST_WAIT_SECONDS", 600.0)
 
 
 @pytest.mark.usefixtures("long_pause")
@@ -114,7 +114,7 @@ def test_indexing_in_small_steps_gives_what_indexing_at_once_gives(
     with pytest.MonkeyPatch.context() as patch, FaissDocumentStore(folder) as store:
         patch.setattr("lodestone.components.stores.text_search._CHANGES_AT_ONCE", 0)
         patch.setattr("lodestone.components.stores.text_search._CHANGES_A_STEP", step)
-        patch.setattr("lodestone.components.stores.text_upkeep._PAUSE_SECONDS", 0.0)
+        patch.setattr("lodestone.components.stores.pause._PAUSE_SECONDS", 0.0)
         present: set[str] = set()
         written = changes = 0
         for name, value in operations:
