@@ -1,6 +1,6 @@
 """Writes, opens and searches a store of many passages, and says what ten times as many would take.
 
-    python benchmarks/million.py --data FOLDER [--passages 1000000] [--index FOLDER] [--keep]
+    python benchmarks/million.py --data FOLDER [--passages 1000000] [--index FOLDER] > benchmarks/results/million.md
 
 The passages are recombined from the sentences of the texts under --data (`sentence_passages.py`), with 384 dimensions.
 Queries are the questions of the SQuAD files among them, with their own embeddings. Everything is measured at a quarter
@@ -11,8 +11,10 @@ searches opens what the others have made, and looks for the true nearest after i
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,6 +40,11 @@ QUERIES = 500
 FILTERED = 100  # queries of these for each filter
 CANDIDATES = 50  # that hybrid search takes from its dense side
 TOP_K = 10
+TEN_MILLION = """
+The last column takes the growth between the two sizes to go on. Ten million are served by `index_type: ivf`, which
+`auto` takes by itself: its file is mapped, so memory holds only the parts that searches touch, and shares them with
+other processes. A lower `target_recall` makes searches faster in proportion to the clusters that it leaves out.
+"""
 SHARES = {"0.1 %": 0.001, "10 %": 0.1, "90 %": 0.9}
 
 
@@ -85,7 +92,7 @@ def in_fresh_process(step: Callable[..., dict[str, Any]], *arguments: Any) -> di
     except EOFError:
         raise SystemExit(f"{step.__name__} failed") from None
     process.join()
-    print(json.dumps(figures), flush=True)
+    print(json.dumps(figures), file=sys.stderr, flush=True)
     return figures
 
 
@@ -237,9 +244,11 @@ def print_table(columns: list[dict[str, Any]]) -> None:
     """A row a figure: both sizes, and ten million by the power law through them."""
     few, many = columns
     ratio = many["passages"] / few["passages"]
-    print(
-        f"\n| figure | {few['passages']:,} | {many['passages']:,} | grows with n to the | {EXTRAPOLATED:,}, reckoned |"
-    )
+    sizes = f"{few['passages']:,} | {many['passages']:,}"
+    print(f"# A store of {many['passages']:,} passages\n")
+    print(f"`python benchmarks/million.py {' '.join(sys.argv[1:])}`, 384 dimensions, {QUERIES} questions one by one, ")
+    print(f"{FILTERED} for each filter, {os.cpu_count()} cores.\n")
+    print(f"| figure | {sizes} | grows with n to the | {EXTRAPOLATED:,}, reckoned |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for name, value in many.items():
         before = few[name]
@@ -251,6 +260,7 @@ def print_table(columns: list[dict[str, Any]]) -> None:
         power = float(np.log(max(value, 1e-9) / max(before, 1e-9)) / np.log(ratio))
         reckoned = value * (EXTRAPOLATED / many["passages"]) ** power
         print(f"| {name} | {text_of(before)} | {text_of(value)} | {power:.2f} | {text_of(reckoned)} |")
+    print(TEN_MILLION)
 
 
 def text_of(value: Any) -> str:
