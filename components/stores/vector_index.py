@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.1
 _MOST_RECENT = 30_000  # vectors that are searched one by one beside the saved index before they are added to it
+_TOO_MANY_RECENT = 10  # times as many, which are worth a warning
 _MOST_DEAD = 0.2  # of the saved index
 _FEW_ROWS = 256  # that are read from the database and compared, instead of searching for them
 _NO_ROWS: Rows = np.empty(0, dtype=np.int64)
@@ -87,6 +88,14 @@ class VectorIndex:
                 self._recent = INDEX_TYPES["flat"].create(vectors.shape[1], 0, vectors)
             self._recent.add_with_ids(prepared(vectors, self._normalise), rows)
         self._sequence = sequence
+        if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
+            logger.warning(
+                "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
+                "it saves, each process that searches takes time and memory for them. To save them now: `lodestone store "
+                "compact --index {folder}`",
+                count=self._recent_count,
+                folder=str(self._folder),
+            )
 
     def _remove(self, deleted: Rows) -> None:
         if self._recent is not None and deleted.size:
