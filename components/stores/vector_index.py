@@ -91,8 +91,8 @@ class VectorIndex:
         if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
             logger.warning(
                 "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
-                "it saves, each process that searches takes time and memory for them. To save them now: `lodestone store "
-                "compact --index {folder}`",
+                "it saves, each process that searches takes time and memory for them. To save them now, run "
+                "`lodestone store compact --index {folder}`",
                 count=self._recent_count,
                 folder=str(self._folder),
             )
