@@ -1,5 +1,8 @@
 """What a passage is: a Haystack `Document` whose metadata says where in its document it stands."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from haystack import Document
 
 
@@ -12,7 +15,14 @@ def searchable_text(document: Document) -> str:
     :param document: A passage; `meta["headings"]` is a list of strings and may be missing.
     :returns: One heading a line, then the content.
     """
-    headings = document.meta.get("headings")
-    if not isinstance(headings, list):
-        headings = []
-    return "\n".join([*(str(heading) for heading in headings), document.content or ""])
+    return "\n".join([*headings_of(document.meta), document.content or ""])
+
+
+def headings_of(meta: Mapping[str, Any]) -> list[str]:
+    """The headings above a passage, outermost first.
+
+    :param meta: The passage's metadata.
+    :returns: Strings; none where `headings` is missing or no list.
+    """
+    headings = meta.get("headings")
+    return [str(heading) for heading in headings] if isinstance(headings, list) else []

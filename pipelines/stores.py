@@ -3,26 +3,30 @@
 import json
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.writer_lock import running_owner
 from lodestone.pipelines.loader import load_pipeline
 from lodestone.pipelines.models import EMBEDDING_MODEL
 
 
-def open_store(pipeline: str, index: str | os.PathLike[str] | None) -> FaissDocumentStore:
+def open_store(pipeline: str, index: str | os.PathLike[str] | None, *, existing: bool = True) -> FaissDocumentStore:
     """The store of a pipeline.
 
     :param pipeline: Path or shipped name of a definition.
     :param index: Folder to use instead of the definition's own; None for that.
+    :param existing: Whether there must be an index in it.
     :raises ConfigurationError: If the pipeline has no store, or there is no index.
     """
     loaded = load_pipeline(pipeline, index=index)
     for name in loaded.graph.nodes:
         store = getattr(loaded.get_component(name), "document_store", None)
         if isinstance(store, FaissDocumentStore):
-            require_index(store)
+            if existing:
+                require_index(store)
             return store
     raise ConfigurationError(f"{pipeline} has no FaissDocumentStore")
 
@@ -46,14 +50,20 @@ def describe(store: FaissDocumentStore) -> dict[str, Any]:
     """What an index holds, as plain values in the order in which people ask for it."""
     figures = store.statistics()
     recorded = store.get_setting(EMBEDDING_MODEL)
-    last_write = figures.pop("last_write", None)
+    last_write, last_sources = figures.pop("last_write"), figures.pop("last_sources")
     return {
         "index": str(store.path),
         **figures,
         "embedding_model": json.loads(recorded)["model"] if recorded else None,
         "roots": store.roots(),
-        "last_write": datetime.fromtimestamp(last_write, UTC).isoformat(timespec="seconds") if last_write else None,
+        "last_write": _time(last_write) if last_write else None,
+        "last_indexed": {f"{root}/{path}": _time(indexed_at) for root, path, indexed_at in last_sources},
+        "writer": running_owner(Path(store.path)),
         "failed": {
             f"{record.root}/{record.path}": record.error for record in store.sources() if record.state == "failed"
         },
     }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

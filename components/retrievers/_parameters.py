@@ -1,12 +1,15 @@
 """What the retrievers' parameters have in common."""
 
-from typing import Any
+from typing import Any, TypeVar
 
+from haystack import default_from_dict
 from haystack.document_stores.types import FilterPolicy
 from haystack.document_stores.types.filter_policy import apply_filter_policy
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
+
+Retriever = TypeVar("Retriever")
 
 
 def check_store(document_store: Any) -> FaissDocumentStore:
@@ -18,18 +21,6 @@ def check_store(document_store: Any) -> FaissDocumentStore:
     if not isinstance(document_store, FaissDocumentStore):
         raise ConfigurationError(f"document_store must be a FaissDocumentStore, got {type(document_store).__name__}")
     return document_store
-
-
-def check_at_least_one(name: str, value: Any) -> int:
-    """Refuse a count below 1.
-
-    :param name: The parameter's name.
-    :param value: Its value.
-    :raises ConfigurationError: If it is no integer of at least 1.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name} must be at least 1, got {value!r}")
-    return value
 
 
 def check_policy(filter_policy: str | FilterPolicy) -> FilterPolicy:
@@ -52,3 +43,18 @@ def effective_filters(
     if policy == FilterPolicy.REPLACE:
         return init if runtime is None else runtime
     return apply_filter_policy(policy, init, runtime)
+
+
+def retriever_from_dict(cls: type[Retriever], data: dict[str, Any]) -> Retriever:
+    """A retriever with its store.
+
+    Haystack imports only classes of modules that its user allows. The one class that can be meant here needs no import.
+
+    :param cls: The retriever's class.
+    :param data: What `to_dict` returned.
+    """
+    parameters = dict(data.get("init_parameters", {}))
+    store = parameters.get("document_store")
+    if isinstance(store, dict):
+        parameters["document_store"] = FaissDocumentStore.from_dict(store)
+    return default_from_dict(cls, {**data, "init_parameters": parameters})

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from haystack import Document, component, default_from_dict, default_to_dict
+from haystack import Document, component, default_to_dict
 from haystack.document_stores.types import FilterPolicy
 
+from lodestone.components.asynchronous import in_thread
 from lodestone.components.retrievers import _parameters as parameters
 from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.settings import check_at_least_one
 
 
 @component
@@ -38,7 +40,7 @@ class FaissBM25Retriever:
     ) -> None:
         self.document_store = parameters.check_store(document_store)
         self.filters = filters
-        self.top_k = parameters.check_at_least_one("top_k", top_k)
+        self.top_k = check_at_least_one("top_k", top_k)
         self.filter_policy = parameters.check_policy(filter_policy)
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,7 +59,7 @@ class FaissBM25Retriever:
 
         :param data: What `to_dict` returned.
         """
-        return default_from_dict(cls, data)
+        return parameters.retriever_from_dict(cls, data)
 
     @component.output_types(documents=list[Document])
     def run(
@@ -65,7 +67,7 @@ class FaissBM25Retriever:
     ) -> dict[str, list[Document]]:
         """Find documents.
 
-        :param query: Plain text: nothing in it is syntax.
+        :param query: Any text; a phrase in quotes must occur.
         :param filters: Haystack filters, used as the filter policy says; None for those of `__init__`.
         :param top_k: How many documents at most; None for that of `__init__`.
         :returns: `documents`, best first; `score` is BM25's.
@@ -74,6 +76,8 @@ class FaissBM25Retriever:
         documents = self.document_store.bm25_retrieval(
             query,
             filters=parameters.effective_filters(self.filter_policy, self.filters, filters),
-            top_k=parameters.check_at_least_one("top_k", self.top_k if top_k is None else top_k),
+            top_k=check_at_least_one("top_k", self.top_k if top_k is None else top_k),
         )
         return {"documents": documents}
+
+    run_async = in_thread(run)

@@ -1,8 +1,6 @@
 """What all store objects of a process that name one folder share: the database, the derived indexes, the lock."""
 
-import atexit
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -15,61 +13,23 @@ from haystack import Document, logging
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.linked_folder import is_writable
-from lodestone.components.stores.passage_table import PassageTable, to_vector
-from lodestone.components.stores.settings import StoreSettings
-from lodestone.components.stores.text_index import Rows, TextIndex
+from lodestone.components.stores.files import disk_full, is_full, remove_temporary_files, size_of
+from lodestone.components.stores.history import remove_indexes, remove_newer_indexes
+from lodestone.components.stores.index_types import AUTO
+from lodestone.components.stores.metadata_indexes import create_wanted
+from lodestone.components.stores.migrations import FORMAT_VERSION
+from lodestone.components.stores.passage_table import PassageTable, Vector, to_vector
+from lodestone.components.stores.pause import Pause
+from lodestone.components.stores.saved_vectors import AboutVectors
+from lodestone.components.stores.settings import INDEX_TYPE, StoreSettings, check_index_type
+from lodestone.components.stores.text_index import Rows
+from lodestone.components.stores.text_search import TextSearch
+from lodestone.components.stores.vector_builder import VectorBuilder
 from lodestone.components.stores.vector_index import VectorIndex
+from lodestone.components.stores.vector_upkeep import VectorUpkeep
 from lodestone.components.stores.writer_lock import WriterLock
 
 logger = logging.getLogger(__name__)
-
-_cores: dict[Path, "StoreCore"] = {}
-_inherited: list["StoreCore"] = []  # of the parent process: SQLite forbids even to close them after a fork
-_cores_lock = threading.Lock()
-
-
-def core_of(folder: Path, settings: StoreSettings) -> "StoreCore":
-    """The one core of a folder in this process.
-
-    :param folder: Real path of the store's folder.
-    :param settings: What the store is created with, and must have been created with.
-    :raises ConfigurationError: If the folder is in use in this process with other settings.
-    """
-    with _cores_lock:
-        core = _cores.get(folder)
-        if core is None or (not core.is_open and core.settings != settings):
-            core = _cores[folder] = StoreCore(folder, settings)
-    if settings.embedding_dim is not None and settings.embedding_dim != core.settings.embedding_dim:
-        with core.reading() as database:
-            if database is not None:
-                settings.check(database)
-    for key in ("similarity", "language"):
-        used, wanted = getattr(core.settings, key), getattr(settings, key)
-        if used != wanted:
-            raise ConfigurationError(
-                f"{folder} is in use in this process with {key} {used!r}, not {wanted!r}: use one {key} for a folder"
-            )
-    return core
-
-
-@atexit.register
-def _close_all() -> None:
-    for core in list(_cores.values()):
-        try:
-            core.close()
-        except Exception as error:  # the process ends; everything that was acknowledged is in the database
-            logger.warning("{folder} was not closed well: {error}", folder=str(core.folder), error=str(error))
-
-
-def _forget_inherited() -> None:
-    global _cores_lock
-    _cores_lock = threading.Lock()
-    _inherited.extend(_cores.values())
-    _cores.clear()
-
-
-os.register_at_fork(after_in_child=_forget_inherited)
 
 
 class StoreCore:
@@ -86,10 +46,11 @@ class StoreCore:
         self._lock = threading.RLock()
         self._database: Database | None = None
         self._inode: tuple[int, int] | None = None
-        self._warned = False
         self._writer_lock = WriterLock(folder)
-        self._vectors = VectorIndex(folder, settings.similarity == "cosine")
-        self._texts = TextIndex(folder, settings.language)
+        self._vectors = VectorIndex(folder, settings)
+        self._pause = Pause()
+        self._upkeep = VectorUpkeep(self._path, self._pause)
+        self._texts = TextSearch(folder, settings.language, self._writer_lock, self._pause)
 
     @property
     def is_open(self) -> bool:
@@ -106,6 +67,7 @@ class StoreCore:
                 return
             with database.snapshot():
                 yield database
+            create_wanted(database, self._writer_lock)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Database]:
@@ -127,7 +89,9 @@ class StoreCore:
                     database.set_property("last_write", repr(time.time()))
                 text_changed = database.sequence != before
             if text_changed:
-                self._update_texts(database)
+                self._pause.wrote()
+                self._texts.follow(database, self._step_of_texts)
+                self._build_vectors_if_due(database)
 
     def search_vectors(
         self, query: list[float], filters: dict[str, Any] | None, top_k: int, with_embedding: bool
@@ -137,18 +101,9 @@ class StoreCore:
         with self.reading() as database:
             if database is None:
                 return []
-            dim = database.get_property("embedding_dim")
-            if dim is None:
-                return []
-            if vector.size != int(dim):
-                raise ConfigurationError(
-                    f"the query's embedding has {vector.size} dimensions, the store's have {dim}: use the embedding "
-                    "model that the store was indexed with"
-                )
             table = PassageTable(database)
-            rows = table.matching(filters) if filters else None
-            self._vectors.catch_up(database)
-            return _scored(table, self._vectors.search(vector, top_k, rows), with_embedding)
+            rows = table.allowed(filters)
+            return _scored(table, self.nearest(database, vector, top_k, rows), with_embedding)
 
     def search_texts(
         self, query: str, filters: dict[str, Any] | None, top_k: int, with_embedding: bool
@@ -158,45 +113,171 @@ class StoreCore:
             if database is None:
                 return []
             table = PassageTable(database)
-            rows = table.matching(filters) if filters else None
-            self._refresh_texts(database)
-            fetch = top_k
-            while True:
-                hits = self._search_texts(database, query, fetch, rows)
-                documents = _scored(table, hits, with_embedding)
-                # Another process may have committed passages, or not yet removed some, that this snapshot lacks.
-                if len(documents) >= top_k or len(hits) < fetch:
-                    return documents[:top_k]
-                fetch *= 2
+            rows = table.allowed(filters)
+            return _scored(table, self.best_by_words(database, query, top_k, rows), with_embedding)
+
+    def nearest(self, database: Database, query: Vector, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
+        """Rows and scores of the passages nearest to a vector, best first.
+
+        :param database: A snapshot of it must be open.
+        :param query: Shape (dim,), float32.
+        :param top_k: How many at most.
+        :param rows: The only rows that may be found, shape (n,), ascending; None for all.
+        """
+        dim = database.get_property("embedding_dim")
+        if dim is None:
+            return []
+        if query.size != int(dim):
+            raise ConfigurationError(
+                f"the query's embedding has {query.size} dimensions, the store's have {dim}: use the embedding "
+                "model that the store was indexed with"
+            )
+        self._vectors.catch_up(database)
+        self._build_vectors_if_due(database)
+        return self._vectors.search(database, query, top_k, rows)
+
+    def _build_vectors_if_due(self, database: Database) -> None:
+        if self._writer_lock.held and not self._upkeep.is_running and self._vectors.is_due(database):
+            self._upkeep.start(self._plan_vectors, self._install_vectors)
+
+    def _plan_vectors(self) -> VectorBuilder | None:
+        with self._lock:
+            if self._database is None or not self._writer_lock.held:
+                return None
+            with self._database.snapshot():
+                return self._vectors.builder(self._database)
+
+    def _install_vectors(self, builder: VectorBuilder, built: AboutVectors) -> None:
+        with self._lock:
+            if self._database is not None and self._writer_lock.held:
+                with self._database.snapshot():
+                    self._vectors.install(builder, built, self._database)
+
+    def best_by_words(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
+        """Rows and scores of the passages with a query's words, best first.
+
+        :param database: A snapshot of it must be open.
+        :param query: Any text.
+        :param top_k: How many at most.
+        :param rows: The only rows that may be found, shape (n,), ascending; None for all.
+        """
+        return self._texts.search(database, query, top_k, rows)
+
+    def _step_of_texts(self) -> bool:
+        with self._lock:
+            if self._database is None or not self._writer_lock.held:
+                return False  # what is left was done at closing, or is done at the next opening
+            return self._texts.step(self._database)
 
     def save(self) -> None:
         """Bring the derived indexes on the disk up to date, unless another process is the writer."""
+        self._upkeep.wait()
         with self._lock:
-            self._forget_removed_folder()
-            database, held = self._database, self._writer_lock.held
-            # A reader that had to index vectors, because a writer was killed, spares the next one the work.
-            if database is None or not (held or (self._vectors.is_unsaved and self._writer_lock.try_acquire())):
-                return
+            self._save()
+
+    def _save(self, compact: bool = False) -> None:
+        self._forget_removed_folder()
+        database, held = self._database, self._writer_lock.held
+        # A reader that had to index vectors, because a writer was killed, spares the next one the work.
+        if database is None or not (held or (self._vectors.is_unsaved and self._writer_lock.try_acquire())):
+            return
+        try:
+            with database.snapshot():
+                self._texts.update(database)
+                if compact:
+                    self._texts.compact(database)
+                self._vectors.save(database, compact)
+            self._texts.save()
+        except LodestoneError:
+            raise
+        except (OSError, RuntimeError, ValueError) as error:  # faiss and tantivy have no errors of their own
+            remove_temporary_files(self.folder)
+            raise self._unsaved(error) from error
+        finally:
+            if not held:
+                self._writer_lock.release()
+
+    def _unsaved(self, error: Exception) -> LodestoneError:
+        consequence = "the search indexes were not saved, nothing is lost, and the next opening catches up"
+        if is_full(self.folder) or "No space left" in str(error):
+            return disk_full(self.folder, consequence)
+        return LodestoneError(f"{self.folder}: {consequence}: {error}")
+
+    def rebuild(self) -> None:
+        """Throw the derived indexes away, make them again from the database, and save them.
+
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        self._upkeep.wait()
+        with self._lock:
+            held = self._writer_lock.held
+            self._open_for_writing()
             try:
-                with database.snapshot():
-                    self._update_texts(database)
-                    self._vectors.save(database)
-                self._texts.save()
+                self._texts.close()
+                self._vectors = VectorIndex(self.folder, self.settings)
+                remove_indexes(self.folder)
+                self._save()
             finally:
                 if not held:
                     self._writer_lock.release()
 
+    def compact(self) -> dict[str, Any]:
+        """Take what was deleted out of the indexes, add what is new, and give unused space of the database back.
+
+        :returns: `vectors`, `index_type` and `recall` of the saved index (None without vectors), and `freed_bytes`.
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        self._upkeep.wait()
+        with self._lock:
+            held = self._writer_lock.held
+            database, before = self._open_for_writing(), size_of(self.folder)
+            try:
+                self._save(compact=True)
+                database.vacuum()
+                with database.snapshot():
+                    about = self._vectors.saved(database)
+            finally:
+                if not held:
+                    self._writer_lock.release()
+        return {
+            "vectors": 0 if about is None else about.vectors,
+            "index_type": None if about is None else about.index_type,
+            "recall": None if about is None else about.recall,
+            "freed_bytes": before - size_of(self.folder),
+        }
+
+    def set_index_type(self, index_type: str) -> None:
+        """Search vectors in another way from now on.
+
+        :param index_type: "auto", "flat", "hnsw" or "ivf".
+        :raises ConfigurationError: If it is none of these, or the store was opened with another one than "auto".
+        :raises LodestoneError: If another process is writing, or the disk is full.
+        """
+        check_index_type(index_type)
+        opened_with = self.settings.index_type
+        if opened_with not in (AUTO, index_type):
+            raise ConfigurationError(
+                f"{self.folder} is in use with index_type {opened_with!r}: open it with index_type 'auto' or "
+                f"{index_type!r} to search by {index_type!r}"
+            )
+        with self.writing() as database:
+            database.set_property(INDEX_TYPE, index_type)
+        self.save()
+
     def close(self) -> None:
         """Save, let other processes write, and close all files. The next use opens them again."""
+        self._upkeep.wait()
         with self._lock:
             try:
-                self.save()
+                self._save()
+            except LodestoneError as error:
+                logger.warning("{error}", error=str(error))
             finally:
                 self._release()
 
     def _release(self) -> None:
         self._texts.close()
-        self._vectors = VectorIndex(self.folder, self.settings.similarity == "cosine")
+        self._vectors = VectorIndex(self.folder, self.settings)
         if self._database is not None:
             self._database.close()
         self._database = self._inode = None
@@ -229,13 +310,36 @@ class StoreCore:
             if not database.initialised:
                 database.close()
                 return None
+            if database.needs_migration:
+                self._migrate(database)
             self.settings.check(database)
+            remove_newer_indexes(database, self.folder, self._writer_lock)
         except BaseException:
             database.close()
             raise
         status = self._path.stat()
         self._database, self._inode = database, (status.st_dev, status.st_ino)
         return database
+
+    def _migrate(self, database: Database) -> None:
+        held = self._writer_lock.held
+        if not self._writer_lock.try_acquire():
+            advice = "wait until it is no longer written to, or open it once as a user who may write to the folder"
+            raise ConfigurationError(
+                f"{self._path} has the older format {database.version}, and cannot be brought to format "
+                f"{FORMAT_VERSION} now: {advice}"
+            )
+        try:
+            logger.warning(
+                "{path} is brought from format {old} to format {new}, which takes a moment",
+                path=str(self._path),
+                old=database.version,
+                new=FORMAT_VERSION,
+            )
+            database.migrate()
+        finally:
+            if not held:
+                self._writer_lock.release()
 
     def _forget_removed_folder(self) -> None:
         """Notice that what is open is no longer what the path names: the folder was deleted, replaced or rewritten."""
@@ -248,64 +352,6 @@ class StoreCore:
         except FileNotFoundError:
             pass
         self._release()
-
-    def _update_texts(self, database: Database) -> None:
-        """Index new text. A failure loses nothing: the next search or opening takes it from the database."""
-        try:
-            with database.snapshot():
-                self._texts.catch_up(database)
-        except (OSError, ValueError) as error:
-            logger.warning(
-                "the text index of {folder} is behind and will be brought up to date later: {error}",
-                folder=str(self.folder),
-                error=str(error),
-            )
-            self._texts.close()
-
-    def _search_texts(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
-        try:
-            return self._texts.search(query, top_k, rows)
-        except (OSError, ValueError) as error:
-            logger.warning("the text index of {folder} is opened again: {error}", folder=self.folder, error=str(error))
-        self._texts.close()
-        self._refresh_texts(database)
-        try:
-            return self._texts.search(query, top_k, rows)
-        except (OSError, ValueError) as error:
-            advice = "close the process that writes to the store, and search again to have the text index rebuilt"
-            if not is_writable(self.folder):
-                advice = "search once as a user who may write to the folder, to have the text index rebuilt"
-            raise LodestoneError(f"{self.folder / 'text'} cannot be searched ({error}): {advice}") from error
-
-    def _refresh_texts(self, database: Database) -> None:
-        """Bring the text index up to date before a search, unless a writer in another process does."""
-        problem = self._texts.problem(database)
-        if problem is None and not self._texts.is_behind(database):
-            return
-        held = self._writer_lock.held
-        if not self._writer_lock.try_acquire():
-            self._warn_of_old_texts(problem)
-            return
-        try:
-            if problem is not None:
-                self._texts.rebuild(problem)
-            self._update_texts(database)
-        finally:
-            if not held:
-                self._texts.save()
-                self._writer_lock.release()
-
-    def _warn_of_old_texts(self, problem: str | None) -> None:
-        """Say once that words are missing, where neither this process nor a writer at work will add them."""
-        if is_writable(self.folder) or self._warned:
-            return
-        self._warned = True
-        logger.warning(
-            "the text index of {folder} {problem}, and this user may not write there: search once as a user who may, "
-            "to find everything by its words",
-            folder=str(self.folder),
-            problem="lacks what was written last" if problem is None else f"is of no use ({problem})",
-        )
 
 
 def _scored(table: PassageTable, hits: list[tuple[int, float]], with_embedding: bool) -> list[Document]:

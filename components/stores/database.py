@@ -7,15 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.fields import meta_value
-from lodestone.components.stores.files import size_of
+from lodestone.components.stores.files import DERIVED, disk_full, is_full, size_of
 from lodestone.components.stores.filters import CompiledFilter
 from lodestone.components.stores.linked_folder import is_writable
+from lodestone.components.stores.metadata_indexes import MetadataIndexes
+from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 
-FORMAT_VERSION = 1
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
+_PAGE_BYTES = 8192  # holds five vectors of 384 dimensions, where SQLite's 4096 would hold two
+_CHECKPOINT_PAGES = 8192  # 64 MiB
+_WORTH_VACUUM = 10  # a tenth of the file
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 # A passage's row number is drawn from the running sequence, as is a tombstone's: whatever remembers the last number
@@ -25,10 +31,10 @@ CREATE TABLE properties (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE passages (
     row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, meta TEXT NOT NULL, score REAL, content TEXT, extra TEXT,
-    blob BLOB
+    blob BLOB, checksum INTEGER NOT NULL
 );
 CREATE INDEX passages_of_source ON passages ({meta_value("source")}, {meta_value("root")});
-CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY, row INTEGER NOT NULL);
 CREATE TABLE roots (name TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sources (
@@ -50,14 +56,21 @@ class Database:
 
     :param path: The file; it must exist unless `create` says otherwise.
     :param create: Properties to store in a new database; None opens an existing one only.
-    :raises ConfigurationError: If the file is no database, of another program, or of a newer Lodestone.
+    :param salvage: Open a damaged database too, for reading what can be read.
+    :raises ConfigurationError: If the file is no database, damaged, of another program, or of a newer Lodestone.
     """
 
-    def __init__(self, path: Path, create: dict[str, str] | None = None) -> None:
+    def __init__(self, path: Path, create: dict[str, str] | None = None, salvage: bool = False) -> None:
         self.path = path
+        self._salvage = salvage
+        self.metadata_indexes = MetadataIndexes(self)
+        # By sequence number and filter, for `PassageTable.allowed`.
+        self.kept_rows: dict[tuple[int, str], np.ndarray[Any, np.dtype[np.int64]]] = {}
         self._tests: CompiledFilter | None = None
         self._error: Exception | None = None
         self._unchanging: tuple[int, int] | None = None
+        if create is not None and not path.exists() and self._has_indexes():
+            raise damaged(path, "the file is gone, its search indexes are not")
         try:
             if create is not None:
                 self._connect("mode=rwc", create)
@@ -99,6 +112,9 @@ class Database:
         self._unchanging = self._state()
         self._connect("mode=ro&immutable=1")
 
+    def _has_indexes(self) -> bool:
+        return any((self.path.parent / name).exists() for name in DERIVED)
+
     def _has_wal(self) -> bool:
         return size_of(self.path.with_name(self.path.name + "-wal")) > 0
 
@@ -113,12 +129,16 @@ class Database:
 
     def _prepare(self, create: dict[str, str] | None) -> None:
         self._connection.create_function("lodestone_test", 2, self._call_test)
+        if self._salvage:  # SQLite refuses a file that was cut off, unless it is told that its schema may be mended
+            self._connection.execute("PRAGMA writable_schema = ON")
         application, version = self._scalar("PRAGMA application_id"), self._scalar("PRAGMA user_version")
         empty = self._scalar("SELECT count(*) FROM sqlite_master") == 0
         if application != APPLICATION_ID and not empty:
             raise ConfigurationError(
                 f"{self.path} is the database of another program, not a Lodestone store: name another folder"
             )
+        if empty and self._has_indexes():
+            raise damaged(self.path, "it is empty, its search indexes are not")
         if version > FORMAT_VERSION:
             raise ConfigurationError(
                 f"{self.path} has format {version}, this Lodestone reads up to format {FORMAT_VERSION}: "
@@ -127,7 +147,10 @@ class Database:
         # FULL: a commit is on the disk when it returns, also if the power fails.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA cache_size = -65536")
+        # A bulk load changes pages of the indexes many times: they are copied into the file less often than by default.
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         if empty and create is not None:
+            self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
                 self._create(create)
@@ -142,6 +165,22 @@ class Database:
         self._connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         for key, value in {**properties, "store_id": uuid.uuid4().hex, "sequence": "0"}.items():
             self.set_property(key, value)
+
+    @property
+    def version(self) -> int:
+        """The format that the file has now: another process may have brought it to a newer one."""
+        return int(self._scalar("PRAGMA user_version"))
+
+    @property
+    def needs_migration(self) -> bool:
+        """Whether the file has an older format, and must not be used before `migrate`."""
+        return self.initialised and self.version < FORMAT_VERSION
+
+    def migrate(self) -> None:
+        """Bring an older format to today's, wholly or not at all. The writer's lock must be held."""
+        with self._begin("BEGIN IMMEDIATE"):
+            if self.needs_migration:
+                migrate(self, self.version)
 
     @property
     def initialised(self) -> bool:
@@ -161,6 +200,11 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Write: all of it is there afterwards, or, if an exception leaves the block, none of it."""
         with self._begin("BEGIN IMMEDIATE"):
+            if self.version > FORMAT_VERSION:
+                raise ConfigurationError(
+                    f"{self.path} was brought to format {self.version} by a newer Lodestone, this process writes "
+                    f"format {FORMAT_VERSION}: update lodestone here and start again"
+                )
             yield
 
     @contextlib.contextmanager
@@ -169,18 +213,18 @@ class Database:
         if self._connection.in_transaction:
             yield
             return
-        with self._begin("BEGIN"):
+        with self._begin("BEGIN", "ROLLBACK" if self._salvage else "COMMIT"):  # what is damaged cannot commit
             yield
 
     @contextlib.contextmanager
-    def _begin(self, statement: str) -> Iterator[None]:
+    def _begin(self, statement: str, end: str = "COMMIT") -> Iterator[None]:
         try:
             self._connection.execute(statement)
         except sqlite3.Error as error:
             raise _explain(error, self.path) from error
         try:
             yield
-            self._connection.execute("COMMIT")
+            self._connection.execute(end)
         except BaseException as error:
             if self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):  # it has rolled back by itself, as on a full disk
@@ -188,6 +232,12 @@ class Database:
             if isinstance(error, sqlite3.Error):
                 raise _explain(error, self.path) from error
             raise
+
+    def vacuum(self) -> None:
+        """Give unused space back, where there is much of it. No transaction may be open."""
+        if self._scalar("PRAGMA freelist_count") * _WORTH_VACUUM > self._scalar("PRAGMA page_count"):
+            self.execute("VACUUM")
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def execute(
         self, sql: str, parameters: Sequence[Any] = (), tests: CompiledFilter | None = None
@@ -254,16 +304,32 @@ class Database:
             raise
 
 
+def damaged(path: Path, how: str) -> ConfigurationError:
+    """The error for a database that cannot be trusted, with what to do about it.
+
+    :param path: The database.
+    :param how: What is wrong with it.
+    """
+    folder = path.parent
+    return ConfigurationError(
+        f"{path} is damaged or no SQLite database ({how}). Either restore the folder {folder} from a copy, "
+        f"or save what is readable by `lodestone store export --salvage FILE --index {folder}` and import that "
+        "into another folder, or move the folder away and index again"
+    )
+
+
 def _explain(error: sqlite3.Error, path: Path) -> LodestoneError:
     """The error that a user can act upon."""
     text = str(error)
-    if "not a database" in text or "malformed" in text or "corrupt" in text:
-        return ConfigurationError(
-            f"{path} is damaged or no SQLite database ({text}): restore it from a copy, or move the folder "
-            f"{path.parent} away and index again"
-        )
+    if any(word in text for word in ("not a database", "malformed", "corrupt", "decode to UTF-8")):
+        return damaged(path, text)
     if "locked" in text:
         return LodestoneError(f"{path} stayed locked for {_BUSY_SECONDS:.0f} s by another program: try again")
-    if "full" in text:
-        return LodestoneError(f"no space left on the disk for {path}: nothing of this batch was written")
+    if "full" in text or (isinstance(error, sqlite3.OperationalError) and is_full(path.parent)):
+        return disk_full(path.parent, "nothing of this batch was written, all that was written before is safe")
+    if "disk I/O" in text:
+        return LodestoneError(
+            f"{path} cannot be written or read ({text}): the disk is over a quota or limit, or faulty. Nothing of this "
+            "batch was written, all that was written before is safe"
+        )
     return LodestoneError(f"{path}: {text}")

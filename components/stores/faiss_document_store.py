@@ -1,8 +1,5 @@
 """The embedded document store: one folder, nothing to install or start beside it."""
 
-import contextlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,18 +8,20 @@ from haystack import Document, default_from_dict, default_to_dict
 from haystack.document_stores.errors import DuplicateDocumentError
 from haystack.document_stores.types import DuplicatePolicy
 
+from lodestone.components.asynchronous import in_thread
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import statistics
-from lodestone.components.stores.core import StoreCore, core_of
-from lodestone.components.stores.database import Database
 from lodestone.components.stores.encoding import decode_meta, encode_meta
-from lodestone.components.stores.ledger import Ledger, checked_passages
-from lodestone.components.stores.passage_table import VECTOR_ITEM_BYTES, PassageRow, PassageTable, to_row
-from lodestone.components.stores.records import SourceRecord, SourceText
-from lodestone.components.stores.settings import StoreSettings
+from lodestone.components.stores.fusion import Fusion
+from lodestone.components.stores.hybrid_search import search_both
+from lodestone.components.stores.ledger import Ledger
+from lodestone.components.stores.maintenance import MaintainedStore
+from lodestone.components.stores.metadata_store import MetadataStore
+from lodestone.components.stores.passage_table import PassageRow, PassageTable, to_row
+from lodestone.components.stores.settings import StoreSettings, check_at_least_one
 
 
-class FaissDocumentStore:
+class FaissDocumentStore(MetadataStore, MaintainedStore):
     """Documents, their vectors and a full-text index in one folder.
 
     SQLite holds everything; the FAISS index and the tantivy index are derived from it, and made again when they are
@@ -47,6 +46,12 @@ class FaissDocumentStore:
     :param embedding_dim: Length of the vectors; None for that of the first one written.
     :param similarity: "cosine", or "dot_product" for models trained for it. Embeddings are kept as given in both cases.
     :param language: Language of the full-text search, for stemming and stop words: "english", "german", ... or "none".
+    :param index_type: How vectors are searched: "flat" compares all, exactly; "ivf" looks into the nearest clusters,
+        for millions; "hnsw" walks a graph, which is slow to build. "auto" is what `set_index_type` has set in the
+        folder, or else flat up to 100,000 vectors and ivf beyond.
+    :param target_recall: Share of the true ten nearest that "ivf" and "hnsw" are to find, over 0 and at most 1. How
+        hard they look for that is measured when the index is built.
+    :param device: "cpu", or "gpu" to search vectors on the first GPU, which needs a faiss that was built for it.
     :raises ConfigurationError: If a parameter is not among the valid ones.
     """
 
@@ -56,14 +61,19 @@ class FaissDocumentStore:
         embedding_dim: int | None = None,
         similarity: str = "cosine",
         language: str = "english",
+        index_type: str = "auto",
+        target_recall: float = 0.98,
+        device: str = "cpu",
     ) -> None:
         self.path = str(path)
         self.embedding_dim = embedding_dim
         self.similarity = similarity
         self.language = language
-        self._settings = StoreSettings(similarity, language, embedding_dim)
-        # A relative path is taken from where the process is now, also if it changes its folder later.
-        self._folder = Path(os.path.realpath(path))
+        self.index_type = index_type
+        self.target_recall = target_recall
+        self.device = device
+        settings = StoreSettings(similarity, language, embedding_dim, index_type, target_recall, device)
+        super().__init__(path, settings)
 
     def to_dict(self) -> dict[str, Any]:
         """The store as a dictionary of its parameters."""
@@ -73,6 +83,9 @@ class FaissDocumentStore:
             embedding_dim=self.embedding_dim,
             similarity=self.similarity,
             language=self.language,
+            index_type=self.index_type,
+            target_recall=self.target_recall,
+            device=self.device,
         )
 
     @classmethod
@@ -90,10 +103,6 @@ class FaissDocumentStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def exists(self) -> bool:
-        """Whether anything was ever written to the folder."""
-        return (self._folder / "passages.sqlite").is_file()
 
     def save(self) -> None:
         """Write the derived indexes to the disk, unless another process is writing.
@@ -187,14 +196,20 @@ class FaissDocumentStore:
             table = PassageTable(database)
             table.delete(sorted(table.rows_of(document_ids).values()))
 
-    def delete_all_documents(self) -> None:
-        """Delete all documents, and with them the record of the files that they came from."""
+    def delete_all_documents(self, recreate_index: bool = False) -> None:
+        """Delete all documents, and with them the record of the files that they came from.
+
+        :param recreate_index: Whether to also make the search indexes anew, which frees their space at once.
+        :raises LodestoneError: If another process is writing.
+        """
         if not self.exists():
             return
         with self._core.writing() as database:
             table = PassageTable(database)
             table.delete(table.matching(None).tolist())
             Ledger(database).clear()
+        if recreate_index:
+            self._core.rebuild()
 
     def delete_by_filter(self, filters: dict[str, Any]) -> int:
         """Delete the documents that match.
@@ -246,7 +261,7 @@ class FaissDocumentStore:
         :raises ConfigurationError: If the vector has another length than the store's, or `top_k` is below 1.
         :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
-        _check_top_k(top_k)
+        check_at_least_one("top_k", top_k)
         return self._core.search_vectors(query_embedding, filters, top_k, return_embedding)
 
     def bm25_retrieval(
@@ -254,7 +269,8 @@ class FaissDocumentStore:
     ) -> list[Document]:
         """The documents that have the query's words in their headings or content.
 
-        :param query: Plain text: nothing in it is syntax.
+        :param query: Any text. A phrase in quotes must occur as it stands, its words in any form that has the same
+            stem; nothing else is syntax.
         :param filters: Haystack filters; as many as `top_k` are found where so many match.
         :param top_k: How many at most.
         :param return_embedding: Whether the documents come with their embeddings.
@@ -262,104 +278,37 @@ class FaissDocumentStore:
         :raises ConfigurationError: If `top_k` is below 1.
         :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
-        _check_top_k(top_k)
+        check_at_least_one("top_k", top_k)
         return self._core.search_texts(query, filters, top_k, return_embedding)
 
-    # The ledger of files
+    def hybrid_retrieval(
+        self,
+        query: str,
+        query_embedding: list[float],
+        filters: dict[str, Any] | None = None,
+        top_k: int = 10,
+        candidates: int | None = None,
+        fusion: Fusion = Fusion(),  # noqa: B008  frozen
+        return_embedding: bool = False,
+    ) -> list[Document]:
+        """The best documents by vectors and by words together.
 
-    def write_source(self, record: SourceRecord, texts: list[SourceText], passages: list[Document]) -> None:
-        """Replace all that the store has of one file, in one transaction. See `write_sources`."""
-        self.write_sources([(record, texts, passages)])
-
-    def write_sources(self, sources: Sequence[tuple[SourceRecord, list[SourceText], list[Document]]]) -> None:
-        """Replace all that the store has of some files, in one transaction.
-
-        The files' other passages and texts are deleted; a passage that is stored just so is left as it is.
-
-        :param sources: For each file its record, its texts, and its passages, whose meta must name it by `root` and
-            `source`.
-        :raises ConfigurationError: If a passage cannot be stored or names another file.
-        :raises LodestoneError: If another process is writing.
+        :param query: Any text, as for `bm25_retrieval`; documents without a phrase in quotes can be found by vectors.
+        :param query_embedding: As long as the store's vectors.
+        :param filters: Haystack filters; as many as `top_k` are found where so many match.
+        :param top_k: How many at most.
+        :param candidates: How many to take from each side, at least `top_k`; None for max(50, 3 * top_k).
+        :param fusion: How to join the two sides.
+        :param return_embedding: Whether the documents come with their embeddings.
+        :returns: Best first; `score` is the fused one. `meta["retrieval"]`, which is not stored, has `dense_rank` and
+            `bm25_rank` (from 1, None if the document is not among the candidates of that side), `dense_score` (None
+            without a vector) and `bm25_score` (None if it has none of the words).
+        :raises ConfigurationError: If the vector has another length than the store's, or a number is below 1.
+        :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
-        checked = [(record, texts, checked_passages(record, passages)) for record, texts, passages in sources]
-        if not checked:
-            return
-        with self._writing(row for _, _, rows in checked for row in rows) as database:
-            ledger = Ledger(database)
-            for record, texts, rows in checked:
-                ledger.write(record, texts, rows)
-
-    def touch_sources(self, records: Iterable[SourceRecord]) -> None:
-        """Update ledger rows only, as for a file whose time has changed and whose bytes have not.
-
-        :param records: They replace those of the same root and path.
-        """
-        with self._core.writing() as database:
-            Ledger(database).touch(records)
-
-    def delete_sources(self, sources: Sequence[tuple[str, str]]) -> int:
-        """Delete files with their texts and passages, in one transaction.
-
-        :param sources: Root and path of each.
-        :returns: How many passages were deleted.
-        """
-        if not sources or not self.exists():
-            return 0
-        with self._core.writing() as database:
-            return Ledger(database).delete(sources)
-
-    def sources(self, root: str | None = None, prefix: str = "") -> Iterator[SourceRecord]:
-        """The files of the ledger, by root and path; the store may be written to meanwhile.
-
-        :param root: Only of this root; None for all.
-        :param prefix: Only paths that start so.
-        """
-        last = ("", "")
-        while True:
-            with self._core.reading() as database:
-                records = [] if database is None else Ledger(database).page(root, prefix, last)
-            if not records:
-                return
-            yield from records
-            last = (records[-1].root, records[-1].path)
-
-    def source_text(self, source_id: str) -> str | None:
-        """The converted text of a document, in which its passages' offsets count; None if it is not stored.
-
-        :param source_id: What the passages have as `meta["source_id"]`.
-        """
-        with self._core.reading() as database:
-            return None if database is None else Ledger(database).text(source_id)
-
-    def roots(self) -> dict[str, str]:
-        """Names of the folders that were indexed, with their absolute paths."""
-        with self._core.reading() as database:
-            return {} if database is None else dict(database.execute("SELECT name, path FROM roots ORDER BY name"))
-
-    def set_root(self, name: str, absolute_path: str) -> None:
-        """Remember where a root is.
-
-        :param name: Its name.
-        :param absolute_path: Its folder.
-        """
-        with self._core.writing() as database:
-            database.execute("INSERT OR REPLACE INTO roots (name, path) VALUES (?, ?)", (name, absolute_path))
-
-    def forget_root(self, name: str) -> None:
-        """Forget where a root is; its files are not touched."""
-        with self._core.writing() as database:
-            database.execute("DELETE FROM roots WHERE name = ?", (name,))
-
-    def get_setting(self, key: str) -> str | None:
-        """A free setting, such as the embedding model's name; None if it was never set."""
-        with self._core.reading() as database:
-            rows = [] if database is None else database.execute("SELECT value FROM settings WHERE key = ?", (key,))
-        return rows[0][0] if rows else None
-
-    def set_setting(self, key: str, value: str) -> None:
-        """Store a free setting."""
-        with self._core.writing() as database:
-            database.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
+        check_at_least_one("top_k", top_k)
+        wanted = max(50, 3 * top_k) if candidates is None else max(check_at_least_one("candidates", candidates), top_k)
+        return search_both(self._core, query, query_embedding, filters, top_k, wanted, fusion, return_embedding)
 
     def statistics(self) -> dict[str, Any]:
         """What the store holds.
@@ -370,23 +319,16 @@ class FaissDocumentStore:
         with self._core.reading() as database:
             return statistics.collect(database, self._folder, self._settings)
 
-    @property
-    def _core(self) -> StoreCore:
-        return core_of(self._folder, self._settings)
+    # The same in a thread, for event loops
 
-    @contextlib.contextmanager
-    def _writing(self, rows: Iterable[PassageRow]) -> Iterator[Database]:
-        """A transaction for writing rows, whose vectors are of one length: the store's."""
-        ids_by_dim: dict[int, str] = {}
-        for row in rows:
-            if row[-1] is not None:
-                ids_by_dim.setdefault(len(row[-1]) // VECTOR_ITEM_BYTES, row[0])
-        self._settings.check_dims(ids_by_dim)
-        with self._core.writing() as database:
-            self._settings.adopt_dim(database, ids_by_dim)
-            yield database
-
-
-def _check_top_k(top_k: int) -> None:
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ConfigurationError(f"top_k must be at least 1, got {top_k!r}")
+    count_documents_async = in_thread(count_documents)
+    count_documents_by_filter_async = in_thread(count_documents_by_filter)
+    filter_documents_async = in_thread(filter_documents)
+    write_documents_async = in_thread(write_documents)
+    delete_documents_async = in_thread(delete_documents)
+    delete_all_documents_async = in_thread(delete_all_documents)
+    delete_by_filter_async = in_thread(delete_by_filter)
+    update_by_filter_async = in_thread(update_by_filter)
+    embedding_retrieval_async = in_thread(embedding_retrieval)
+    bm25_retrieval_async = in_thread(bm25_retrieval)
+    hybrid_retrieval_async = in_thread(hybrid_retrieval)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lodestone.components.stores.encoding import MARK, decode_meta
+from lodestone.components.stores.encoding import MARK, decode_meta, decode_value
 
 # A key that stands in a JSON path, and in the JSON text, as it is.
 _PLAIN_KEY = re.compile(r"[^\x00-\x1f\"\\\ud800-\udfff]+")
@@ -24,6 +24,8 @@ class StoredField:
     :param kind: SQL of the JSON type: NULL or 'null' for None, else 'text', 'integer', 'real', 'true', 'false',
         'array', 'object'. None if SQL cannot tell: then only `decode` can be used.
     :param value: SQL of the value itself, where it is a string or a number.
+    :param clock: SQL of the value as a date, see `clock_of`; None where there is none.
+    :param keys: Where it is in the metadata, from the outermost key in; empty for what is not there or is not indexed.
     """
 
     name: str
@@ -31,6 +33,8 @@ class StoredField:
     decode: Callable[[Any], Any]
     kind: str | None = None
     value: str = "NULL"
+    clock: str | None = None
+    keys: tuple[str, ...] = ()
 
 
 def stored_field(name: str) -> StoredField:
@@ -58,12 +62,45 @@ def meta_value(*keys: str) -> str:
     return f"json_extract(meta, {_path(keys)})"
 
 
+def clock_of(value: str) -> str:
+    """SQL that makes ISO 8601 dates comparable as texts; also what indexes on dates must be made of, word for word.
+
+    It is "n" before the date and time of a value without a time zone, "u" before those of one in UTC
+    (`n2025-02-03T00:00:00`, with `.ffffff` if that is not zero), "x" for any other value, and NULL for None. A value is
+    "x" unless Python and SQLite are sure to read the same date in it.
+
+    :param value: SQL of the value.
+    """
+    day = "[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]"
+    second = f"{day}[T ][0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+    fraction = "." + "[0-9]" * 6
+    date, time = f"substr({value}, 1, 10)", f"substr({value}, 12, 8)"
+    clock = f"{date} || 'T' || {time}"
+    longer = f"{clock} || substr({value}, 20, 7)"
+    return (
+        f"(CASE WHEN {value} IS NULL THEN NULL WHEN {value} < '0001' THEN 'x' "
+        # With a modifier SQLite carries a day that the month does not have over to the next month.
+        f"WHEN {value} GLOB '{day}' AND date({value}, '+0 days') = {value} THEN 'n' || {value} || 'T00:00:00' "
+        f"WHEN {value} GLOB '{second}*' AND datetime({date} || ' ' || {time}, '+0 days') = {date} || ' ' || {time} "
+        f"THEN CASE substr({value}, 20) WHEN '' THEN 'n' || {clock} "
+        f"WHEN 'Z' THEN 'u' || {clock} WHEN '+00:00' THEN 'u' || {clock} "
+        f"ELSE CASE WHEN substr({value}, 20, 7) GLOB '{fraction}' AND substr({value}, 20, 7) <> '.000000' "
+        f"THEN CASE substr({value}, 27) WHEN '' THEN 'n' || {longer} "
+        f"WHEN 'Z' THEN 'u' || {longer} WHEN '+00:00' THEN 'u' || {longer} ELSE 'x' END "
+        "ELSE 'x' END END ELSE 'x' END)"
+    )
+
+
 def _path(keys: "tuple[str, ...] | list[str]") -> str:
     path = "$" + "".join(f'."{key}"' for key in keys)
     return "'" + path.replace("'", "''") + "'"
 
 
 def _meta_field(name: str, keys: list[str]) -> StoredField:
+    if all(_PLAIN_KEY.fullmatch(key) and key != MARK for key in keys):
+        value, kind = meta_value(*keys), f"json_type(meta, {_path(keys)})"
+        return StoredField(name, f"meta -> {_path(keys)}", _value, kind, value, clock_of(value), tuple(keys))
+
     def decode(raw: str) -> Any:
         value: Any = decode_meta(raw)
         for key in keys:
@@ -72,9 +109,11 @@ def _meta_field(name: str, keys: list[str]) -> StoredField:
             value = value[key]
         return value
 
-    if not all(_PLAIN_KEY.fullmatch(key) and key != MARK for key in keys):
-        return StoredField(name, "meta", decode)
-    return StoredField(name, "meta", decode, f"json_type(meta, {_path(keys)})", meta_value(*keys))
+    return StoredField(name, "meta", decode)
+
+
+def _value(raw: str | None) -> Any:
+    return None if raw is None else decode_value(raw)
 
 
 def _same(raw: Any) -> Any:

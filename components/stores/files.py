@@ -2,9 +2,16 @@
 
 import json
 import os
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
+
+from lodestone.components.errors import LodestoneError
+
+# What the indexes that are derived from the database note of themselves, in the store's folder.
+DERIVED = ("vectors.json", "text/lodestone.json")
+_SMALL_FILE_BYTES = 65536
 
 
 def sync_folder(folder: Path) -> None:
@@ -34,6 +41,12 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     replace_file(temporary, path)
 
 
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what was being written when the disk was full or the process was killed."""
+    for path in folder.glob("*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read what `write_json` wrote; None if it is missing or damaged."""
     try:
@@ -60,3 +73,19 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no space left for even a small file."""
+    return shutil.disk_usage(folder).free < _SMALL_FILE_BYTES
+
+
+def disk_full(folder: Path, consequence: str) -> LodestoneError:
+    """The error for a disk without space.
+
+    :param folder: What could not be written to.
+    :param consequence: What that means for the data.
+    """
+    return LodestoneError(
+        f"no space is left on the disk of {folder}: {consequence}. Free some space, then do the same again"
+    )

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from haystack import Document
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores.database import Database
-from lodestone.components.stores.encoding import clean_text, encode_meta
+from lodestone.components.stores.database import Database, damaged
+from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
 from lodestone.components.stores.fields import meta_value
 from lodestone.components.stores.passage_table import PassageRow, PassageTable, to_row
 from lodestone.components.stores.records import SourceRecord, SourceText
@@ -43,6 +43,10 @@ class Ledger:
         old.update(self._passages.rows_of([row[0] for row in changed if row[0] in stored]).values())
         self._passages.delete(sorted(old))
         self._passages.insert(changed)
+        self.restore(record, texts)
+
+    def restore(self, record: SourceRecord, texts: Sequence[SourceText]) -> None:
+        """Replace a file's row and texts, and leave its passages alone."""
         self._write_texts(record, texts)
         self.touch([record])
 
@@ -88,7 +92,20 @@ class Ledger:
     def text(self, source_id: str) -> str | None:
         """The text of one document, or None."""
         rows = self._database.execute("SELECT text FROM texts WHERE id = ? LIMIT 1", (source_id,))
-        return zlib.decompress(rows[0][0]).decode("utf-8") if rows else None
+        return self._unpacked(rows[0][0], source_id) if rows else None
+
+    def texts(self, root: str, path: str) -> list[SourceText]:
+        """The documents of one file."""
+        rows = self._database.execute(
+            "SELECT id, text, meta FROM texts WHERE root = ? AND path = ? ORDER BY rowid", (root, path)
+        )
+        return [SourceText(name, self._unpacked(packed, name), decode_meta(meta)) for name, packed, meta in rows]
+
+    def _unpacked(self, packed: bytes, source_id: str) -> str:
+        try:
+            return zlib.decompress(packed).decode("utf-8")
+        except (zlib.error, UnicodeDecodeError) as error:
+            raise damaged(self._database.path, f"the text of {source_id!r}: {error}") from error
 
     def _passages_of(self, root: str, path: str) -> Iterator[tuple[str, int]]:
         sql = f"SELECT id, row FROM passages WHERE {meta_value('source')} = ? AND {meta_value('root')} = ?"

@@ -2,52 +2,33 @@
 
 import contextlib
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from haystack import Document, logging
+from haystack import logging
 
 from lodestone.components.errors import LodestoneError
-from lodestone.components.passages import searchable_text
+from lodestone.components.passages import headings_of
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.encoding import clean_text, decode_meta
 from lodestone.components.stores.files import checksum, read_json, write_json
 from lodestone.components.stores.linked_folder import LinkedFolder, is_writable
 from lodestone.components.stores.passage_table import PassageTable
+from lodestone.components.stores.words import TOKENIZER, ParsedQuery, Words
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-# Languages that tantivy has a stemmer for; those with False have no list of stop words there.
-LANGUAGES = {
-    "arabic": False,
-    "danish": True,
-    "dutch": True,
-    "english": True,
-    "finnish": True,
-    "french": True,
-    "german": True,
-    "greek": False,
-    "hungarian": True,
-    "italian": True,
-    "norwegian": True,
-    "portuguese": True,
-    "romanian": False,
-    "russian": True,
-    "spanish": True,
-    "swedish": True,
-    "tamil": False,
-    "turkish": False,
-}
-_TOKENIZER = "lodestone"
-_LONGEST_TERM = 80
+FORMAT = 2
+# What a term counts in the headings beside what it counts anywhere in the text; benchmarks/retrieval_quality.py.
+_HEADINGS_WEIGHT = 0.5
 _MAX_TERMS = 20_000  # different terms of one query
 _WRITER_BYTES = 64_000_000
+_MAX_SEPARATE_ROWS = 1000  # up to here a term each is faster than a set of terms, for which tantivy fills a bit set
 _MAX_LISTED_ROWS = 5000  # up to here a filter becomes part of the query, beyond it hits are filtered
 _MAX_FILTERED_HITS = 20_000
 _TIES = 16
+_WORN = 0.1  # share of deleted passages from which on compacting makes the index anew
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -63,11 +44,11 @@ class TextIndex:
         self._folder = folder / "text"
         self._about = self._folder / "lodestone.json"
         self._language = language
+        self._words = Words(language)
         self._index: Any = None
         self._links: LinkedFolder | None = None  # where the folder cannot be written to
         self._writer: Any = None
         self._schema: Any = None
-        self._analyzer: Any = None
         self._replayed = False  # whether what an interrupted commit may have left was taken into account
         self._loaded_version: tuple[int, int] | None = None
         self._checksums: dict[str, list[int]] = {}
@@ -79,62 +60,71 @@ class TextIndex:
             return database.sequence > 0 or about is not None
         return bool(about["sequence"] < database.sequence)
 
-    def catch_up(self, database: Database) -> None:
+    def catch_up(self, database: Database, changes: int | None = None) -> bool:
         """Index and commit what the database has and the index lacks. The writer's lock must be held.
 
         :param database: The store's database; a snapshot or transaction of it must be open.
+        :param changes: How many changes to take in at most; None for all.
+        :returns: Whether the index lacks nothing any more.
         """
         about = self._open_for_writing(database)
         start, target = int(about["sequence"]), database.sequence
         if start >= target:
-            return
-        import tantivy
-
+            return True
+        until = target if changes is None else min(target, start + changes)
         table = PassageTable(database)
         # An interrupted commit may have left rows beyond `start`: what was deleted since is to go from these too.
         deleted = table.deleted_after(start, target if not self._replayed else start)
         if deleted.size:
             self._delete(deleted.tolist())
-        for batch in table.after(start):
+        for batch in table.after(start, until):
             if not self._replayed:
                 self._delete([row for row, _, _ in batch])
             for row, meta, content in batch:
-                document = tantivy.Document()
-                document.add_unsigned("row", row)
-                document.add_text("text", _text_of(meta, content))
-                self._writer.add_document(document)
+                self._writer.add_document(_to_tantivy(row, meta, content))
         self._writer.commit()
-        self._replayed = True
-        self._write_about(database, target)
+        self._replayed = self._replayed or until == target
+        self._write_about(database, until)
         self._share()
+        return until == target
+
+    @property
+    def sequence(self) -> int:
+        """The last change that the index on the disk holds; 0 if there is none."""
+        about = read_json(self._about)
+        return int(about["sequence"]) if about is not None else 0
+
+    def rows(self) -> Rows:
+        """Row numbers of the passages that can be found, shape (n,)."""
+        import tantivy
+
+        count = self._index.searcher().num_docs if self._reload() else 0
+        if not count:
+            return np.empty(0, dtype=np.int64)
+        searcher = self._index.searcher()
+        hits = searcher.search(tantivy.Query.all_query(), limit=count, count=False).hits
+        return np.array(searcher.fast_field_values("row", [address for _, address in hits]), dtype=np.int64)
 
     def search(self, query: str, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
         """Find passages by BM25.
 
-        :param query: Plain text; nothing in it is syntax.
+        :param query: Any text. A phrase in quotes must occur as it stands, its words stemmed; nothing else is syntax.
         :param top_k: How many at most.
         :param rows: The only rows that may be found, shape (n,), ascending; None for all.
         :returns: Row and score, larger is better, equal scores by row.
         """
-        terms = self.analyse(query)
-        if not terms or not self._reload() or (rows is not None and rows.size == 0):
+        parsed = self._words.parse(query)
+        if not (parsed.terms or parsed.phrases) or not self._reload() or (rows is not None and rows.size == 0):
             return []
         searcher = self._index.searcher()
-        parsed = self._query(terms)
+        wanted = self._query(parsed)
         if rows is None:
-            return self._best(searcher, parsed, top_k, None)[0]
+            return self._best(searcher, wanted, top_k, None)[0]
         if rows.size > _MAX_LISTED_ROWS:
-            hits, complete = self._best(searcher, parsed, top_k, rows)
+            hits, complete = self._best(searcher, wanted, top_k, rows)
             if complete:
                 return hits
-        return self._best(searcher, self._restricted(parsed, rows), top_k, None)[0]
-
-    def analyse(self, text: str) -> list[str]:
-        """The terms that a text is indexed and searched by, in order."""
-        if self._analyzer is None:
-            self._analyzer = _analyzer(self._language)
-        terms: list[str] = self._analyzer.analyze(clean_text(text))
-        return terms
+        return self._best(searcher, self._restricted(wanted, rows), top_k, None)[0]
 
     def save(self) -> None:
         """Let background merges finish, and note the checksums of the files."""
@@ -162,8 +152,19 @@ class TextIndex:
         :param reason: For the log.
         """
         logger.warning("{path} is rebuilt from the database: {reason}", path=str(self._folder), reason=reason)
+        self.remove()
+
+    def remove(self) -> None:
+        """Throw the index away without a word. The writer's lock must be held."""
         self.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether much of the index is of deleted passages, which tantivy keeps until it merges what they are in."""
+        segments = (read_json(self._folder / "meta.json") or {}).get("segments", [])
+        deleted = sum(segment["deletes"]["num_deleted_docs"] for segment in segments if segment.get("deletes"))
+        return bool(deleted > sum(segment["max_doc"] for segment in segments) * _WORN)
 
     def _open_for_writing(self, database: Database) -> dict[str, Any]:
         about = read_json(self._about)
@@ -174,6 +175,7 @@ class TextIndex:
         if problem is None and about is not None and about["sequence"] > database.sequence:
             problem = "it is newer than the database"
         if problem is None:
+            self._remove_leftovers()
             try:
                 self._open()
                 self._writer = self._index.writer(_WRITER_BYTES, 1)
@@ -216,12 +218,33 @@ class TextIndex:
             return "lodestone.json is missing or damaged" if self._folder.exists() else ""
         if not self._fits(about, database):
             return "it belongs to another store, language or format"
+        segments = self._segments()
         for name, (size, crc) in about.get("files", {}).items():
-            with contextlib.suppress(FileNotFoundError):  # segments never change; one that is gone was merged
-                path = self._folder / name
+            path = self._folder / name
+            try:
                 if path.stat().st_size != size or checksum(path) != crc:
                     return f"{name} is damaged"
+            except FileNotFoundError:  # segments never change; one that is gone was merged
+                if path.suffix != ".del" and name.partition(".")[0] in segments:
+                    return f"{name} is missing"
         return None
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed writer was writing: the names are taken again, and tantivy would not write over them."""
+        meta = read_json(self._folder / "meta.json") or {}
+        listed = {
+            f"{segment['segment_id'].replace('-', '')}.{segment['deletes']['opstamp']}.del"
+            for segment in meta.get("segments", [])
+            if segment.get("deletes")
+        }
+        for path in self._folder.iterdir():
+            if path.name.startswith(".tmp") or (path.suffix == ".del" and path.name not in listed):
+                path.unlink(missing_ok=True)
+
+    def _segments(self) -> set[str]:
+        """Names of the files, less their endings, that tantivy's own note counts on."""
+        meta = read_json(self._folder / "meta.json") or {}
+        return {segment["segment_id"].replace("-", "") for segment in meta.get("segments", [])}
 
     def _fits(self, about: dict[str, Any], database: Database) -> bool:
         return (
@@ -237,7 +260,8 @@ class TextIndex:
         builder = tantivy.SchemaBuilder()
         builder.add_unsigned_field("row", indexed=True, fast=True)
         # Positions are there for phrases.
-        builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
+        builder.add_text_field("text", tokenizer_name=TOKENIZER, index_option="position")
+        builder.add_text_field("headings", tokenizer_name=TOKENIZER, index_option="freq")
         self._schema = builder.build()
         folder = self._folder
         if not is_writable(folder):
@@ -245,7 +269,7 @@ class TextIndex:
             self._links.refresh()
             folder = self._links.path
         self._index = tantivy.Index(self._schema, path=str(folder), reuse=not create)
-        self._index.register_tokenizer(_TOKENIZER, _analyzer(self._language))
+        self._index.register_tokenizer(TOKENIZER, self._words.analyzer())
         self._index.config_reader("manual")
         self._loaded_version = None
 
@@ -271,21 +295,30 @@ class TextIndex:
 
         self._writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "row", rows))
 
-    def _query(self, terms: list[str]) -> Any:
+    def _query(self, parsed: ParsedQuery) -> Any:
         import tantivy
 
         clauses = []
-        for term, count in Counter(terms).most_common(_MAX_TERMS):
-            query = tantivy.Query.term_query(self._schema, "text", term, "freq")
-            clauses.append(
-                (tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1 else query)
-            )
+        for term, count in parsed.terms.most_common(_MAX_TERMS):
+            for name, weight in (("text", 1.0), ("headings", _HEADINGS_WEIGHT)):
+                query = tantivy.Query.term_query(self._schema, name, term, "freq")
+                clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, weight * count)))
+        for phrase in parsed.phrases:
+            if len(phrase) == 1:
+                query = tantivy.Query.term_query(self._schema, "text", phrase[0], "freq")
+            else:
+                query = tantivy.Query.phrase_query(self._schema, "text", list(phrase))
+            clauses.append((tantivy.Occur.Must, query))
         return tantivy.Query.boolean_query(clauses)
 
     def _restricted(self, query: Any, rows: Rows) -> Any:
         import tantivy
 
-        allowed = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
+        if rows.size <= _MAX_SEPARATE_ROWS:
+            each = [tantivy.Query.term_query(self._schema, "row", row, "basic") for row in rows.tolist()]
+            allowed = tantivy.Query.boolean_query([(tantivy.Occur.Should, row) for row in each])
+        else:
+            allowed = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
         must = tantivy.Occur.Must
         return tantivy.Query.boolean_query([(must, query), (must, tantivy.Query.const_score_query(allowed, 0.0))])
 
@@ -334,18 +367,15 @@ class TextIndex:
         return files
 
 
-def _text_of(meta: str, content: str | None) -> str:
-    headings = decode_meta(meta).get("headings") if '"headings"' in meta else None
-    return clean_text(searchable_text(Document(id="-", content=content, meta={"headings": headings})))
-
-
-def _analyzer(language: str) -> Any:
+def _to_tantivy(row: int, meta: str, content: str | None) -> Any:
+    """What tantivy indexes of a passage. Each heading is a text of its own, so that no phrase runs across its end."""
     import tantivy
 
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    builder = builder.filter(tantivy.Filter.remove_long(_LONGEST_TERM)).filter(tantivy.Filter.lowercase())
-    if language != "none":
-        if LANGUAGES[language]:
-            builder = builder.filter(tantivy.Filter.stopword(language))
-        builder = builder.filter(tantivy.Filter.stemmer(language))
-    return builder.filter(tantivy.Filter.ascii_fold()).build()
+    document = tantivy.Document()
+    document.add_unsigned("row", row)
+    for heading in headings_of(decode_meta(meta)) if '"headings"' in meta else []:
+        heading = clean_text(heading)
+        document.add_text("headings", heading)
+        document.add_text("text", heading)
+    document.add_text("text", clean_text(content or ""))
+    return document

@@ -1,58 +1,67 @@
-"""The FAISS index of a store: derived from the vectors in the database, kept in memory, saved beside it."""
+"""Dense search over a store: a saved FAISS index, and beside it in memory what was written since."""
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from haystack import logging
 
-from lodestone.components.errors import LodestoneError
+from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.files import checksum, read_json, replace_file, write_json
+from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, Rows, chosen_type, import_faiss, threads
+from lodestone.components.stores.index_types.gpu import check_gpu
 from lodestone.components.stores.passage_table import PassageTable
-
-if TYPE_CHECKING:
-    import faiss
+from lodestone.components.stores.saved_vectors import (
+    ABOUT,
+    DATA,
+    AboutVectors,
+    Hits,
+    SavedVectors,
+    ranked,
+)
+from lodestone.components.stores.settings import StoreSettings
+from lodestone.components.stores.vector_builder import VectorBuilder, prepared
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-INDEX_TYPE = "Flat"
 _RETRY_SECONDS = 0.1
-_TIES = 16  # more than asked for are fetched, so that equal scores at the end can be put in order
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Rows = np.ndarray[Any, np.dtype[np.int64]]
-
-
-def import_faiss() -> Any:
-    """Import faiss, which is an optional part of the installation.
-
-    :raises LodestoneError: If it is not installed.
-    """
-    try:
-        import faiss
-    except ImportError as error:
-        raise LodestoneError(
-            "searching by vectors needs faiss: pip install 'lodestone[cpu]' (or 'lodestone[gpu]' for NVIDIA GPUs)"
-        ) from error
-    return faiss
+_MOST_RECENT = 30_000  # vectors that are searched one by one beside the saved index before they are added to it
+_TOO_MANY_RECENT = 10  # times as many, which are worth a warning
+_MOST_DEAD = 0.2  # of the saved index
+_FEW_ROWS = 256  # that are read from the database and compared, instead of searching for them
+_NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 
 
 class VectorIndex:
     """Inner products with all vectors; row numbers of passages are the ids.
 
+    The saved index is made by `VectorBuilder` and never changed: vectors that came later are in a flat index in memory,
+    and passages that were deleted later are masked. Where the saved index has rounded its vectors, what it finds is
+    compared again with the vectors in the database, so that scores are exact whatever the type.
+
     :param folder: The store's folder.
-    :param normalise: Whether vectors are brought to length 1 first, which makes the inner product the cosine.
+    :param settings: Of the store.
     """
 
-    def __init__(self, folder: Path, normalise: bool) -> None:
-        self._data, self._about = folder / "vectors.faiss", folder / "vectors.json"
-        self._normalise = normalise
-        self._index: faiss.IndexIDMap | None = None
-        self._sequence = 0
-        self._saved_sequence = -1
+    def __init__(self, folder: Path, settings: StoreSettings) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._normalise = settings.similarity == "cosine"
+        self._index_type = settings.index_type
+        self._damaged = False  # what is on the disk
+        self._forget()
+
+    def _forget(self) -> None:
+        self._version: tuple[int, int] | None = None
+        self._sequence: int | None = None
+        self._start_from(None)
+
+    def _start_from(self, saved: SavedVectors | None) -> None:
+        self._saved: SavedVectors | None = saved
+        self._recent: Any = None
+        self._dead = _NO_ROWS
+        self._alive: Bits | None = None
 
     def catch_up(self, database: Database) -> None:
         """Bring the index to the state of the database's snapshot that is open.
@@ -60,135 +69,245 @@ class VectorIndex:
         :param database: The store's database.
         """
         sequence = database.sequence
-        if self._index is None:
-            self._load(database)
-        if self._sequence > sequence:  # the database was put back from an older copy
-            self._index, self._sequence = None, 0
+        self._index_type = self._settings.index_type_of(database)
         if self._sequence == sequence:
             return
+        if self._sequence is not None and self._sequence > sequence:  # the database was put back from an older copy
+            self._forget()
+        if self._sequence is None and self._settings.device == "gpu":
+            check_gpu()
+        if self._sequence is None or self._version != self._version_on_disk():
+            self._load(database, sequence)
         table = PassageTable(database)
-        if self._index is not None:
-            deleted = table.deleted_after(self._sequence, self._sequence)
-            if deleted.size:
-                self._index.remove_ids(import_faiss().IDSelectorBatch(deleted))
-        for batch in table.vectors_after(self._sequence):
-            vectors = np.frombuffer(b"".join(vector for _, vector in batch), dtype=np.float32).reshape(len(batch), -1)
-            if self._index is None:
-                faiss = import_faiss()
-                self._index = faiss.IndexIDMap(faiss.IndexFlatIP(vectors.shape[1]))
-            rows = np.fromiter((row for row, _ in batch), dtype=np.int64, count=len(batch))
-            self._index.add_with_ids(self._prepare(vectors), rows)
+        start = 0 if self._sequence is None else self._sequence
+        saved = None if self._saved is None else self._saved.about
+        deleted_since = saved.deletions if saved is not None and saved.sequence == start else start
+        self._remove(table.deleted_after(deleted_since, start))
+        for rows, vectors in table.vectors_between(start, sequence):
+            if self._recent is None:
+                self._recent = INDEX_TYPES["flat"].create(vectors.shape[1], 0, vectors)
+            self._recent.add_with_ids(prepared(vectors, self._normalise), rows)
         self._sequence = sequence
+        if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
+            logger.warning(
+                "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
+                "it saves, each process that searches takes time and memory for them. To save them now, run "
+                "`lodestone store compact --index {folder}`",
+                count=self._recent_count,
+                folder=str(self._folder),
+            )
+
+    def _remove(self, deleted: Rows) -> None:
+        if self._recent is not None and deleted.size:
+            self._recent.remove_ids(import_faiss().IDSelectorBatch(deleted))
+        if self._saved is None:
+            return
+        dead = deleted[deleted <= self._saved.about.sequence]
+        if dead.size:
+            self._dead = np.union1d(self._dead, dead)
+            alive = np.ones((self._saved.about.sequence // 8 + 1) * 8, dtype=bool)
+            alive[self._dead] = False
+            self._alive = np.packbits(alive, bitorder="little")
 
     @property
     def is_unsaved(self) -> bool:
-        """Whether the index in memory holds more than the saved one."""
-        return self._index is not None and self._sequence != self._saved_sequence
+        """Whether the index in memory holds more than the saved one, and little enough to be saved in passing."""
+        return (self._recent_count > 0 or self._dead.size > 0) and self._count <= _MOST_RECENT
 
-    def search(self, query: Floats, top_k: int, rows: Rows | None = None) -> list[tuple[int, float]]:
+    def is_due(self, database: Database) -> bool:
+        """Whether the saved index should be made anew, or larger, while the store is used.
+
+        :param database: The store's database.
+        """
+        saved = self.saved(database) if self._sequence is None else None if self._saved is None else self._saved.about
+        if database.get_property("embedding_dim") is None:
+            return False
+        if database.sequence - (0 if saved is None else saved.sequence) > _MOST_RECENT:
+            return True
+        if saved is None or self._sequence is None:
+            return False
+        wanted = chosen_type(self._index_type, self._count, saved.index_type)
+        return wanted.name != saved.index_type or self._dead.size > saved.vectors * _MOST_DEAD
+
+    @property
+    def _recent_count(self) -> int:
+        return 0 if self._recent is None else int(self._recent.ntotal)
+
+    @property
+    def _count(self) -> int:
+        return self._recent_count + (0 if self._saved is None else int(self._saved.index.ntotal) - self._dead.size)
+
+    def problem(self, database: Database) -> str | None:
+        """What is wrong with the saved index; None if nothing is, or there is none.
+
+        :param database: The store's database; its snapshot must be open.
+        """
+        if not (self._folder / DATA).exists() and not (self._folder / ABOUT).exists():
+            return None
+        try:
+            SavedVectors.read(self._folder, database, self._normalise)
+        except (OSError, ValueError, RuntimeError) as error:
+            return str(error)
+        return None
+
+    def rows(self) -> Rows:
+        """Row numbers of the vectors that can be found, shape (n,)."""
+        found = [_NO_ROWS] if self._recent is None else [import_faiss().vector_to_array(self._recent.id_map)]
+        if self._saved is not None:
+            found.append(np.setdiff1d(self._saved.rows(), self._dead))
+        return np.concatenate(found)
+
+    def search(self, database: Database, query: Floats, top_k: int, rows: Rows | None = None) -> Hits:
         """Find the nearest vectors.
 
+        :param database: The store's database; its snapshot, to which `catch_up` came, must be open.
         :param query: Shape (dim,), float32.
         :param top_k: How many at most.
         :param rows: The only rows that may be found, shape (n,), ascending; None for all.
         :returns: Row and score, larger is better, equal scores by row.
         """
-        if self._index is None or self._index.ntotal == 0 or (rows is not None and rows.size == 0):
+        wanted = prepared(query[None, :], self._normalise)
+        if rows is not None and rows.size == 0:
             return []
-        faiss = import_faiss()
-        parameters = None
-        if rows is not None:
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(_bitmap(rows)))
-        limit = int(self._index.ntotal if rows is None else min(rows.size, self._index.ntotal))
-        prepared, fetch = self._prepare(query[None, :]), top_k
-        while True:
-            fetch = min(fetch + _TIES, limit)
-            scores, found = self._index.search(prepared, fetch, params=parameters)
-            hits = sorted(
-                ((int(row), float(score)) for row, score in zip(found[0], scores[0], strict=True) if row >= 0),
-                key=lambda hit: (-hit[1], hit[0]),
-            )
-            if fetch == limit or len(hits) < fetch or len(hits) <= top_k or hits[top_k - 1][1] > hits[-1][1]:
-                return hits[:top_k]
-            fetch *= 4
+        with threads(1):
+            if self._saved is None or self._saved.exact:
+                return self._candidates(wanted, top_k, rows)[:top_k]
+            if rows is None or rows.size > _FEW_ROWS:
+                rows = np.array(sorted(row for row, _ in self._candidates(wanted, top_k, rows)), dtype=np.int64)
+            return self._compared(database, wanted, top_k, rows)
 
-    def save(self, database: Database) -> None:
-        """Write the index to the disk, if it is behind: whole, or, if this is killed, not at all.
+    def _candidates(self, query: Floats, top_k: int, rows: Rows | None) -> Hits:
+        """Hits of both parts, best first; of an index that is not exact more than were asked for."""
+        allowed = None if rows is None else _bitmap(rows)
+        hits: Hits = []
+        if self._saved is not None:
+            matching, share = self._saved.about.vectors, 1.0
+            if rows is not None:
+                matching = int(np.searchsorted(rows, self._saved.about.sequence, side="right"))
+                share = matching / max(1, self._saved.about.vectors - self._dead.size)
+            hits = self._saved.search(query, top_k, self._alive if rows is None else allowed, matching, share)
+        if self._recent_count:
+            limit = self._recent_count if rows is None else min(self._recent_count, rows.size)
+            hits += ranked(INDEX_TYPES["flat"], self._recent, query, top_k, allowed, limit, 1)
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
+
+    def _compared(self, database: Database, query: Floats, top_k: int, rows: Rows) -> Hits:
+        """The best of some rows, by their vectors in the database."""
+        found, vectors = PassageTable(database).vectors_of(rows)
+        if found.size == 0:
+            return []
+        flat = INDEX_TYPES["flat"]
+        index = flat.create(vectors.shape[1], found.size, vectors)
+        index.add_with_ids(prepared(vectors, self._normalise), found)
+        return ranked(flat, index, query, top_k, None, found.size, 1)
+
+    def save(self, database: Database, compact: bool = False) -> None:
+        """Bring the saved index up to date where that is due: whole, or, if this is killed, not at all.
+
+        :param database: The store's database; its snapshot must be open.
+        :param compact: Whether to do so also if it is not due.
+        """
+        about = self.saved(database)
+        if not self._must_save(about, database, compact):
+            return
+        builder = self.builder(database)
+        try:
+            built = builder.build(database)
+            if built is not None:
+                self.install(builder, built, database)
+        finally:
+            builder.discard()
+
+    def builder(self, database: Database) -> VectorBuilder:
+        """What makes the saved index hold all that the database's snapshot has.
 
         :param database: The store's database; its snapshot must be open.
         """
-        if self._saved_sequence == database.sequence:
-            return
-        if self._index is None:
-            about = read_json(self._about)
-            if about is not None and self._fits(about, database) and about["sequence"] == database.sequence:
-                return
-        self.catch_up(database)
-        if self._index is None:
-            return
-        faiss = import_faiss()
-        temporary = self._data.with_name(self._data.name + ".tmp")
-        faiss.write_index(self._index, str(temporary))
-        about = {
-            "format": FORMAT,
-            "store_id": database.get_property("store_id"),
-            "index_type": INDEX_TYPE,
-            "normalised": self._normalise,
-            "dim": int(self._index.d),
-            "vectors": int(self._index.ntotal),
-            "sequence": self._sequence,
-            "crc32": checksum(temporary),
-        }
-        replace_file(temporary, self._data)
-        write_json(self._about, about)
-        self._saved_sequence = self._sequence
-
-    def _prepare(self, vectors: Floats) -> Floats:
-        if not self._normalise:
-            return np.ascontiguousarray(vectors)
-        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-        return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
-
-    def _fits(self, about: dict[str, Any], database: Database) -> bool:
-        return (
-            about.get("format") == FORMAT
-            and about.get("store_id") == database.get_property("store_id")
-            and about.get("normalised") == self._normalise
-            and isinstance(about.get("sequence"), int)
+        return VectorBuilder(
+            self._folder,
+            self._normalise,
+            self._settings.index_type_of(database),
+            self._settings.target_recall,
+            database.sequence,
+            self.saved(database),
         )
 
-    def _load(self, database: Database) -> None:
-        """Load the saved index; whatever is wrong with it, the vectors in the database make a new one."""
-        self._index, self._sequence = None, 0
+    def install(self, builder: VectorBuilder, built: AboutVectors, database: Database) -> None:
+        """Use what a builder has made from now on, unless something newer was saved, or the store replaced, meanwhile.
+
+        :param builder: The builder.
+        :param built: What it has returned.
+        :param database: The store's database; its snapshot must be open.
+        """
+        saved = self.saved(database)
+        newer = saved is not None and saved.sequence > built.sequence
+        if newer or not built.fits(database, self._normalise) or built.sequence > database.sequence:
+            return
+        builder.install(built)
+        self._damaged = False
+        if self._sequence is not None:
+            self._forget()
+            self.catch_up(database)
+
+    def saved(self, database: Database) -> AboutVectors | None:
+        """What is saved, if it is of this store.
+
+        :param database: The store's database; its snapshot must be open.
+        """
+        about = None if self._damaged else AboutVectors.read(self._folder)
+        if about is None or not about.fits(database, self._normalise) or about.sequence > database.sequence:
+            return None
+        return about
+
+    def _must_save(self, about: AboutVectors | None, database: Database, compact: bool) -> bool:
+        if about is None:
+            return True
+        table = PassageTable(database)
+        added = table.count_vectors(after=about.sequence)
+        dead = table.deleted_after(about.deletions, about.sequence).size
+        count = max(0, about.vectors - dead) + added
+        wanted = chosen_type(self._settings.index_type_of(database), count, about.index_type)
+        if wanted.name != about.index_type:
+            return True
+        if compact or count <= _MOST_RECENT:
+            return about.sequence < database.sequence or dead > 0
+        return added > _MOST_RECENT or dead > about.vectors * _MOST_DEAD
+
+    def _version_on_disk(self) -> tuple[int, int] | None:
+        try:
+            status = (self._folder / ABOUT).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def _load(self, database: Database, sequence: int) -> None:
+        """Load the saved index; whatever is wrong with it, the vectors in the database stand in for it."""
         for attempt in range(2):
-            if not self._data.exists() and not self._about.exists():
+            self._version = self._version_on_disk()
+            if self._version is None and not (self._folder / DATA).exists():
                 return
             try:
-                self._index, self._sequence = self._read(database)
-            except (OSError, ValueError, RuntimeError, KeyError) as error:
+                saved = SavedVectors.read(self._folder, database, self._normalise, self._settings.device)
+            except ConfigurationError:
+                raise
+            except (OSError, ValueError, RuntimeError) as error:
                 if attempt == 0:  # a writer in another process may be between its two files
                     time.sleep(_RETRY_SECONDS)
                     continue
-                logger.warning("{path} is rebuilt from the database: {error}", path=str(self._data), error=str(error))
+                path = str(self._folder / DATA)
+                logger.warning("{path} is rebuilt from the database: {error}", path=path, error=str(error))
+                self._damaged = True
                 return
-            self._saved_sequence = self._sequence
+            if saved.about.sequence > sequence:  # saved after this snapshot began, or the database is an older copy
+                self._version = None
+                return
+            self._damaged = False
+            self._start_from(saved)
+            self._sequence = saved.about.sequence
             return
 
-    def _read(self, database: Database) -> "tuple[faiss.IndexIDMap, int]":
-        about = read_json(self._about)
-        if about is None:
-            raise ValueError(f"{self._about.name} is missing or damaged")
-        if not self._fits(about, database):
-            raise ValueError(f"{self._about.name} belongs to another store or format")
-        if checksum(self._data) != about["crc32"]:
-            raise ValueError("its checksum is wrong")
-        index = import_faiss().read_index(str(self._data))
-        if index.ntotal != about["vectors"]:
-            raise ValueError(f"it holds {index.ntotal} vectors, not {about['vectors']}")
-        return index, int(about["sequence"])
 
-
-def _bitmap(rows: Rows) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+def _bitmap(rows: Rows) -> Bits:
     """One bit a row number, least significant first, as faiss's IDSelectorBitmap reads it."""
     bits = np.zeros((int(rows[-1]) // 8 + 1) * 8, dtype=bool)
     bits[rows] = True

@@ -1,14 +1,21 @@
 """One process writes to a store at a time."""
 
+import errno
 import json
 import os
 import socket
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import filelock
 
 from lodestone.components.errors import LodestoneError
+from lodestone.components.stores.files import disk_full, read_json
 from lodestone.components.stores.linked_folder import is_writable
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class WriterLock:
@@ -31,6 +38,7 @@ class WriterLock:
         """Take the lock if nobody has it.
 
         :returns: Whether this process holds it now.
+        :raises LodestoneError: If the disk is full.
         """
         if self.held:
             return True
@@ -38,16 +46,19 @@ class WriterLock:
             return False
         try:
             self._lock.acquire()
-        except (filelock.Timeout, OSError):
+        except (filelock.Timeout, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise disk_full(self._folder, "nothing was written") from error
             return False
-        owner = {"pid": os.getpid(), "host": socket.gethostname()}
-        self._owner.write_text(json.dumps(owner), encoding="utf-8")
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
+        with suppress(OSError):  # a disk that is full keeps only the name from those who are refused
+            self._owner.write_text(json.dumps(owner), encoding="utf-8")
         return True
 
     def acquire(self) -> None:
         """Take the lock.
 
-        :raises LodestoneError: If another process has it.
+        :raises LodestoneError: If another process has it, or the disk is full.
         """
         if not self.try_acquire():
             if not is_writable(self._folder):
@@ -56,19 +67,52 @@ class WriterLock:
                     "to the folder, or a copy of it"
                 )
             raise LodestoneError(
-                f"{self._folder} is being written to by {self._describe_owner()}: wait until it ends, or stop it. "
-                "Searching works meanwhile."
+                f"{self._folder} is being written to by {_describe_owner(self._folder)}: wait until it ends, or stop "
+                "it. Searching works meanwhile."
             )
 
     def release(self) -> None:
         """Let go of the lock, if it is held."""
         if self.held:
-            self._owner.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._owner.unlink(missing_ok=True)
             self._lock.release()
 
-    def _describe_owner(self) -> str:
-        try:
-            owner = json.loads(self._owner.read_text(encoding="utf-8"))
-            return f"process {owner['pid']} on {owner['host']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+
+def running_owner(folder: Path) -> dict[str, Any] | None:
+    """Which process writes to a folder: `pid`, `host` and `since` (ISO 8601, UTC).
+
+    :param folder: The store's folder.
+    :returns: None if there is none. Of a process on another host it cannot be seen whether it was killed.
+    """
+    owner = _owner_of(folder)
+    if owner is None or (owner["host"] == socket.gethostname() and not _is_running(owner["pid"])):
+        return None
+    return owner
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _owner_of(folder: Path) -> dict[str, Any] | None:
+    """The note of the process that took the lock last; one that was killed leaves it behind."""
+    owner = read_json(folder / "writer.json")
+    return owner if owner is not None and {"pid", "host", "since"} <= owner.keys() else None
+
+
+def _describe_owner(folder: Path) -> str:
+    owner = _owner_of(folder)
+    if owner is None:
+        return "another process"
+    return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from lodestone import __version__
-from lodestone.commands import ask, delete, draw, index, quantize, search, status, validate
+from lodestone.commands import ask, delete, draw, index, quantize, search, status, store, validate
 from lodestone.commands.console import configure_logging, fail
 from lodestone.components.errors import LodestoneError
 
@@ -23,6 +23,7 @@ app.command()(ask.ask)
 app.command()(search.search)
 app.command()(delete.delete)
 app.command()(status.status)
+app.add_typer(store.app, name="store")
 app.command()(quantize.quantize)
 app.command()(validate.validate)
 app.command()(draw.draw)

@@ -61,6 +61,18 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def sized(size: int) -> str:
+    """`512 B`, `1.5 kB`, `2.3 GB`."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:,.1f} TB"
+
+
 def console(stderr: bool = False) -> "Console":
     """A rich console for people; it drops colours where the output is no terminal."""
     from rich.console import Console

@@ -134,9 +134,12 @@ def test_to_dict_and_from_dict(tmp_path: Path) -> None:
             "embedding_dim": 384,
             "similarity": "dot_product",
             "language": "german",
+            "index_type": "ivf",
+            "target_recall": 0.9,
+            "device": "cpu",
         },
     }
-    store = FaissDocumentStore(tmp_path / "index", embedding_dim=384, similarity="dot_product", language="german")
+    store = FaissDocumentStore(tmp_path / "index", 384, "dot_product", "german", index_type="ivf", target_recall=0.9)
     assert store.to_dict() == data
     assert FaissDocumentStore.from_dict(data).to_dict() == data
     assert FaissDocumentStore().to_dict()["init_parameters"]["path"] == ".lodestone"

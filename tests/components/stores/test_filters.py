@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lodestone.components.stores import FaissDocumentStore
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.encoding import decode_meta, encode_meta
+from lodestone.components.stores.fields import stored_field
 from lodestone.components.stores.filters import compile_filter
 from lodestone.components.stores.passage_table import PassageTable, to_row
 
@@ -28,8 +29,34 @@ DATES = [
     "1969-07-21T20:17:40",
     "3 Feb 2025",
     "10",
+    "2025-02-03T00:00:00.5",
+    "2025-02-03T00:00:00.500000",
+    "2025-02-03T00:00:00.000000",
+    "2025-02-03T00:00:00.500000Z",
+    "2025-02-03T00:00:00.500000+00:00",
+    "2025-02-03t00:00:00",
+    "2025-02-30",
+    "2025-02-30T00:00:00",
+    "2025-02-03T24:00:00",
+    "0000-01-01",
+    "0001-01-01T00:00:00",
+    "9999-12-31T23:59:59",
+    "2025-02-03T00:00:00 ",
+    "2025-02-03T00:00:00+00:00",
+    "2025-02-02T23:00:00-01:00",
+    "2025-02-03T00:00",
+    "20250203T000000",
 ]
-PARSED_DATES = [date for date in DATES if date not in ("2025-13-40", "2025-02-03 24:00")]
+
+
+def parsed(date: str) -> bool:
+    try:
+        return compile_filter({"field": "meta.a", "operator": ">", "value": date}).sql != "1"
+    except FilterError:
+        return False
+
+
+PARSED_DATES = [date for date in DATES if parsed(date)]
 TEXTS = ["", "x", "x\0y", "X", "é", "a'b", '"', "100%", "_", "true", "null", "\n\t", "🦀", "[1]", *DATES]
 NUMBERS = [0, 1, -1, 2, 2**53 + 1, 2**63, -(2**70), 0.0, -0.0, 0.1, 0.1 + 0.2, 0.3, 1.0, 1e22, 5e-324, 1.7e308]
 NUMBERS += [float("inf"), float("-inf"), float("nan")]
@@ -75,9 +102,15 @@ filters = st.recursive(
 )
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    return Database(tmp_path_factory.mktemp("filters") / "passages.sqlite", create={})
+@pytest.fixture(scope="module", params=["scanned", "indexed"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    database = Database(tmp_path_factory.mktemp("filters") / "passages.sqlite", create={})
+    if request.param == "indexed":
+        fields = [key for key in KEYS if stored_field(f"meta.{key}").keys]
+        fields += [f"{one}.{other}" for one in "ab" for other in "ab"]
+        with database.transaction():
+            database.metadata_indexes.create([(field, what) for field in fields for what in ("value", "clock")])
+    return database
 
 
 def matches(database: Database, filters: dict[str, Any], document: Document) -> bool | str:
@@ -119,6 +152,20 @@ def test_any_two_values_compare_as_in_haystack(database: Database, value: Any, o
         except FilterError:
             return
     assert matches(database, condition, document) == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    date=st.sampled_from(DATES) | st.datetimes().map(datetime.isoformat) | st.dates().map(str),
+    other=st.sampled_from(PARSED_DATES) | dates,
+    operator=st.sampled_from(["==", "!=", ">", ">=", "<", "<="]),
+)
+def test_dates_compare_as_in_haystack(database: Database, date: str, other: Any, operator: str) -> None:
+    document = Document(id="id", meta={"a": date})
+    condition = {"field": "meta.a", "operator": operator, "value": other}
+    assert matches(database, condition, document) == haystack_matches(condition, document)
+    condition = {"field": "meta.a", "operator": "in" if operator[0] in "=>" else "not in", "value": [other, 1.5, date]}
+    assert matches(database, condition, document) == haystack_matches(condition, document)
 
 
 def test_a_condition_behind_one_that_decides_is_not_evaluated(database: Database) -> None:

@@ -133,10 +133,13 @@ def test_the_statistics_say_what_is_there(store: FaissDocumentStore) -> None:
     del statistics["last_write"], statistics["bytes"]
     assert statistics == {
         "passages": 6,
+        "documents": 3,
         "vectors": 6,
         "sources": {"indexed": 3},
-        "index_type": "Flat",
+        "index_type": "flat",
+        "recall": 1.0,
         "dim": 2,
         "similarity": "cosine",
         "language": "english",
+        "last_sources": [["docs", "a.txt", 1.5], ["docs", "b/c.txt", 1.5], ["other", "a.txt", 1.5]],
     }
