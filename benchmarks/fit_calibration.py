@@ -19,7 +19,8 @@ from haystack import Document
 from lodestone import ExtractiveReader, FaissDocumentStore
 from lodestone.components.models import DEFAULT_READER, resolve_model
 from lodestone.components.readers.calibration import Calibration, hash_weights
-from lodestone.evaluation.calibration import expected_calibration_error, fit_scale_and_offset
+from lodestone.evaluation.calibration import fit_scale_and_offset
+from lodestone.evaluation.calibration_metrics import brier_score, expected_calibration_error
 from lodestone.evaluation.squad import Question, f1, read_squad
 
 PASSAGES = 10
@@ -43,7 +44,7 @@ def main() -> None:
     scale, offset = fit_scale_and_offset(margins, right)
     stated, truth = held_out(margins, right)
     error = expected_calibration_error(stated, truth)
-    brier = float(np.mean((stated - truth) ** 2))
+    brier = brier_score(stated, truth)
     print(f"questions {len(sample)}, top answer right {np.mean(truth):.3f}")
     print(f"scale {scale:.4f}, offset {offset:.4f}")
     print(f"top answer on {FOLDS} held-out folds: ECE {error:.4f}, Brier {brier:.4f}")

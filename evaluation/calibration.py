@@ -1,4 +1,4 @@
-"""Fitting a reader's calibration, and measuring how far its probabilities can be trusted."""
+"""Fitting a reader's calibration."""
 
 from collections.abc import Sequence
 
@@ -47,18 +47,3 @@ def _probabilities(log_odds: Float64Array) -> Float64Array:
     odds = np.exp(log_odds - highest)
     shares: Float64Array = odds / (np.exp(-highest) + odds.sum())
     return shares
-
-
-def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, bins: int = 15) -> float:
-    """Mean distance between stated and true probability over bins of equally many answers (Nguyen & O'Connor 2015).
-
-    :param probabilities: Stated probabilities, float, shape (n,).
-    :param right: Whether each answer was right, bool, shape (n,).
-    :param bins: How many bins.
-    :returns: The error, 0.0 to 1.0.
-    """
-    p = np.asarray(probabilities, dtype=np.float64)
-    y = np.asarray(right, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    gaps = [len(part) * abs(p[part].mean() - y[part].mean()) for part in np.array_split(order, min(bins, len(order)))]
-    return float(sum(gaps) / len(order))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lodestone.components.readers.calibration import Calibration
-from lodestone.evaluation.calibration import expected_calibration_error, fit_scale_and_offset
+from lodestone.evaluation.calibration import fit_scale_and_offset
 
 
 def test_the_fit_finds_the_parameters_that_made_the_data() -> None:
@@ -36,11 +36,3 @@ def test_answers_and_no_answer_share_one_probability_and_keep_the_order(
     assert all(0 <= p <= 1 for p in [*answers, none])
     order = sorted(range(len(margins)), key=lambda i: margins[i])
     assert [answers[i] for i in order] == sorted(answers)
-
-
-def test_perfect_probabilities_have_no_calibration_error_and_wrong_ones_do() -> None:
-    random = np.random.default_rng(0)
-    p = random.uniform(size=100_000)
-    right = random.uniform(size=100_000) < p
-    assert expected_calibration_error(p, right) < 0.01
-    assert expected_calibration_error(np.full(1000, 0.9), np.zeros(1000)) == pytest.approx(0.9)
