@@ -1,0 +1,98 @@
+"""What an evaluation that was stopped had done, so that the same command goes on from there."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
+
+
+class Identified(Protocol):
+    """Anything with an id of its own, such as a question."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+Item = TypeVar("Item", bound=Identified)
+Entry = dict[str, Any]
+
+BATCH = 64
+
+
+class Partial:
+    """A file of JSON lines: first a fingerprint of all that decides the results, then one line a question.
+
+    :param path: The file; None keeps nothing.
+    :param fingerprint: Of the data, the model and the settings: a file with another one is begun anew.
+    """
+
+    def __init__(self, path: Path | None, fingerprint: str) -> None:
+        self._path = path
+        self.entries: list[Entry] = []
+        if path is None:
+            return
+        end = self._take_up(path, fingerprint) if path.exists() else 0
+        with path.open("ab") as stream:
+            # A line that was cut off when the process was killed is written again.
+            stream.truncate(end)
+            if not end:
+                self._write(stream, [{"fingerprint": fingerprint}])
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Keep entries; each has an `id`."""
+        self.entries.extend(entries)
+        if self._path is not None:
+            with self._path.open("ab") as stream:
+                self._write(stream, entries)
+
+    def remove(self) -> None:
+        """Delete the file: the results are complete."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def _take_up(self, path: Path, fingerprint: str) -> int:
+        """Read the entries of a file with the same fingerprint; how many of its bytes are good."""
+        good = 0
+        for line in path.read_bytes().splitlines(keepends=True):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                break
+            if not line.endswith(b"\n") or (not good and entry != {"fingerprint": fingerprint}):
+                break
+            if good:
+                self.entries.append(entry)
+            good += len(line)
+        return good
+
+    @staticmethod
+    def _write(stream: IO[bytes], entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+
+
+def run_all(
+    items: Sequence[Item],
+    answer: Callable[[Sequence[Item]], list[Entry]],
+    partial: Partial,
+    advance: Callable[[int], None],
+) -> list[Entry]:
+    """Answer what is not answered yet, batch by batch, and keep every batch at once.
+
+    :param items: The questions.
+    :param answer: Answers a batch: one entry with the question's `id` for each.
+    :param partial: Where answered ones are, and new ones go.
+    :param advance: Told how many more are done.
+    :returns: An entry for each item, in their order.
+    """
+    done = {entry["id"]: entry for entry in partial.entries}
+    advance(sum(item.id in done for item in items))
+    todo = [item for item in items if item.id not in done]
+    for start in range(0, len(todo), BATCH):
+        entries = answer(todo[start : start + BATCH])
+        partial.add(entries)
+        done |= {entry["id"]: entry for entry in entries}
+        advance(len(entries))
+    return [done[item.id] for item in items]
