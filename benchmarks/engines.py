@@ -129,8 +129,9 @@ def measure_reader(model: str, question: str, passages: Sequence[str]) -> None:
         bare = sum(batch["input_ids"].size for batch in batches) / best(lambda: list(engine.forward_many(batches)))  # noqa: B023
         reader = ExtractiveReader(model, device="cpu", engine=name, precision=precision)
         reader.warm_up()
-        counter = _Counter(reader._engine)  # type: ignore[arg-type]
-        reader._engine = counter
+        assert reader._reader is not None
+        counter = _Counter(reader._reader._engine)
+        reader._reader._engine = counter
         seconds = best(lambda: reader.run(question, documents))  # noqa: B023
         tokens = counter.tokens / (RUNS + 1) / seconds
         rate = len(documents) / seconds

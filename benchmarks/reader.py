@@ -1,11 +1,13 @@
 """The reader against `TransformersExtractiveReader`: same weights, same passages, in turns in one run.
 
     python -m venv peer && peer/bin/pip install torch transformers-haystack accelerate
-    python benchmarks/reader.py --peer-python peer/bin/python --data dev-v2.0.json [--rounds 5]
+    python benchmarks/reader.py --peer-python peer/bin/python --data dev-v2.0.json [--questions 1] [--passages 100]
+    python benchmarks/reader.py --peer-python peer/bin/python --data dev-v2.0.json --questions 64 --passages 20
 
 --data is a file in SQuAD format (https://rajpurkar.github.io/SQuAD-explorer/); its longest and shortest paragraphs
-alike are among the passages that are read. Every round runs the peer and each of our precisions once; figures are
-medians over the rounds, ratios are medians of each round's ratio.
+alike are among the passages that are read. Ours reads all questions in one `run_batch`, the peer, which has none, one
+after the other. Every round runs the peer and each of our precisions once; figures are medians over the rounds, ratios
+are medians of each round's ratio.
 """
 
 import argparse
@@ -24,21 +26,25 @@ from lodestone.components.errors import LodestoneError
 from lodestone.components.models import DEFAULT_READER, resolve_model
 from lodestone.evaluation.squad import read_squad
 
+Work = list[tuple[str, list[str]]]
+"""Questions, each with the passages to read for it."""
+
 PEER = """
 import json, sys, time
 from haystack import Document
 from haystack.utils import ComponentDevice
 from haystack_integrations.components.readers.transformers import TransformersExtractiveReader
-setup = json.loads(sys.stdin.readline())
+model, setup = json.loads(sys.stdin.readline())
 reader = TransformersExtractiveReader(
-    model=setup["model"], device=ComponentDevice.from_str("cpu"), model_kwargs={"dtype": "float32"}
+    model=model, device=ComponentDevice.from_str("cpu"), model_kwargs={"dtype": "float32"}
 )
-documents = [Document(content=text) for text in setup["passages"]]
-reader.run(query=setup["question"], documents=documents[:4])
+work = [(question, [Document(content=text) for text in passages]) for question, passages in setup]
+reader.run(query=work[0][0], documents=work[0][1][:4])
 print("ready", flush=True)
 for _ in sys.stdin:
     started = time.perf_counter()
-    reader.run(query=setup["question"], documents=documents)
+    for question, documents in work:
+        reader.run(query=question, documents=documents)
     print(time.perf_counter() - started, flush=True)
 """
 
@@ -49,19 +55,17 @@ def main() -> None:
     parser.add_argument("--peer-python", type=Path, required=True, help="python of the peer's environment")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--reader", default=DEFAULT_READER)
-    parser.add_argument("--passages", type=int, default=100)
+    parser.add_argument("--questions", type=int, default=1)
+    parser.add_argument("--passages", type=int, default=100, help="for each question")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    questions = list(read_squad(arguments.data))
-    contexts = sorted({question.context for question in questions})
-    passages = random.Random(0).sample(contexts, min(arguments.passages, len(contexts)))
-    question = questions[0].text
+    work = sample(arguments.data, arguments.questions, arguments.passages)
 
-    peer = start_peer(arguments.peer_python, str(resolve_model(arguments.reader)), question, passages)
+    peer = start_peer(arguments.peer_python, str(resolve_model(arguments.reader)), work)
     ours = {}
     for precision in ("float32", "bfloat16", "int8"):
         try:
-            ours[precision] = Ours(arguments.reader, precision, question, passages)
+            ours[precision] = Ours(arguments.reader, precision, work)
         except LodestoneError as error:
             print(f"{precision} is left out: {error}")
     seconds: dict[str, list[float]] = {}
@@ -71,20 +75,30 @@ def main() -> None:
             seconds.setdefault(f"{precision}, tokens kept", []).append(reader.time(kept=True))
             seconds.setdefault(f"{precision}, nothing kept", []).append(reader.time(kept=False))
     peer.kill()
-    print(f"{len(passages)} passages, one question, {arguments.rounds} rounds")
+    passages = sum(len(texts) for _, texts in work)
+    print(f"{len(work)} questions, {passages} passages to read, {arguments.rounds} rounds")
     print(f"{'':24} {'passages/s':>10} {'ratio':>6}")
     base = seconds["peer, float32"]
     for name, spent in seconds.items():
         ratio = median(theirs / own for theirs, own in zip(base, spent, strict=True))
-        print(f"{name:24} {len(passages) / median(spent):10.1f} {ratio:6.2f}")
+        print(f"{name:24} {passages / median(spent):10.1f} {ratio:6.2f}")
 
 
-def start_peer(python: Path, model: str, question: str, passages: list[str]) -> "subprocess.Popen[str]":
+def sample(data: Path, questions: int, passages: int) -> Work:
+    """Questions of a file, each with some of the file's paragraphs."""
+    found = list(read_squad(data))
+    contexts = sorted({question.context for question in found})
+    draw = random.Random(0)
+    chosen = [found[0], *draw.sample(found[1:], questions - 1)]
+    return [(question.text, draw.sample(contexts, min(passages, len(contexts)))) for question in chosen]
+
+
+def start_peer(python: Path, model: str, work: Work) -> "subprocess.Popen[str]":
     """The peer in a process of its own, warm."""
     peer = subprocess.Popen([str(python), "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert peer.stdin is not None
     assert peer.stdout is not None
-    peer.stdin.write(json.dumps({"model": model, "question": question, "passages": passages}) + "\n")
+    peer.stdin.write(json.dumps([model, work]) + "\n")
     peer.stdin.flush()
     if peer.stdout.readline().strip() != "ready":
         sys.exit("the peer did not start; see its message above")
@@ -103,18 +117,18 @@ def time_peer(peer: "subprocess.Popen[str]") -> float:
 class Ours:
     """Our reader in one precision, warm."""
 
-    def __init__(self, model: str, precision: str, question: str, passages: list[str]) -> None:
+    def __init__(self, model: str, precision: str, work: Work) -> None:
         self._reader = ExtractiveReader(model, precision=precision)
-        self._question = question
-        self._documents = [Document(content=text) for text in passages]
-        self._reader.run(question, self._documents)
+        self._questions = [question for question, _ in work]
+        self._documents = [[Document(content=text) for text in texts] for _, texts in work]
+        self._reader.run_batch(self._questions, self._documents)
 
     def time(self, *, kept: bool) -> float:
         """Seconds of one call, with the passages' tokens kept from the last one or not."""
         if not kept:
             self._reader.forget_passages()
         started = time.perf_counter()
-        self._reader.run(self._question, self._documents)
+        self._reader.run_batch(self._questions, self._documents)
         return time.perf_counter() - started
 
 
