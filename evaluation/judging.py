@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lodestone.components.errors import ConfigurationError
 from lodestone.evaluation.bootstrap import confidence_interval
 from lodestone.evaluation.calibration_metrics import (
     auroc,
@@ -39,13 +40,19 @@ class Judgement:
     measures: list[dict[str, float]]
 
 
-def default_threshold(records: Sequence[Record]) -> float:
+def checked_threshold(threshold: float | None, records: Sequence[Record]) -> float:
     """Above which probability of "no answer" a question counts as given none.
 
+    :param threshold: The probability; None for 0.5 where some question has no answer, and else for 1.0, so that the
+        best quote always counts, as in SQuAD 1.1.
     :param records: The records.
-    :returns: 0.5 where some question has no answer; else 1.0, so that the best quote always counts, as in SQuAD 1.1.
+    :raises ConfigurationError: If it is not between 0 and 1.
     """
-    return 0.5 if any(not record.accepted for record in records) else 1.0
+    if threshold is None:
+        return 0.5 if any(not record.accepted for record in records) else 1.0
+    if not 0 <= threshold <= 1:
+        raise ConfigurationError(f"the threshold is a probability between 0 and 1, got {threshold}")
+    return threshold
 
 
 def judge_reading(records: Sequence[Record], threshold: float) -> Judgement:

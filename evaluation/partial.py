@@ -1,9 +1,12 @@
 """What an evaluation that was stopped had done, so that the same command goes on from there."""
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
+
+from lodestone.components.errors import ConfigurationError
 
 
 class Identified(Protocol):
@@ -17,6 +20,8 @@ class Identified(Protocol):
 
 Item = TypeVar("Item", bound=Identified)
 Entry = dict[str, Any]
+Progress = Callable[[int, int], None]
+"""Told how many questions are done, and of how many."""
 
 BATCH = 64
 
@@ -47,11 +52,6 @@ class Partial:
             with self._path.open("ab") as stream:
                 self._write(stream, entries)
 
-    def remove(self) -> None:
-        """Delete the file: the results are complete."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
     def _take_up(self, path: Path, fingerprint: str) -> int:
         """Read the entries of a file with the same fingerprint; how many of its bytes are good."""
         good = 0
@@ -73,26 +73,42 @@ class Partial:
             stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
 
 
+def sampled(items: Sequence[Item], sample: int | None) -> list[Item]:
+    """Some of the questions, always the same ones.
+
+    :param items: The questions.
+    :param sample: How many; None, or more than there are, for all.
+    :returns: They, in their order.
+    :raises ConfigurationError: If fewer than 1 are asked for.
+    """
+    if sample is None:
+        return list(items)
+    if sample < 1:
+        raise ConfigurationError(f"a sample has at least 1 question, got {sample}")
+    places = random.Random(0).sample(range(len(items)), min(sample, len(items)))
+    return [items[place] for place in sorted(places)]
+
+
 def run_all(
     items: Sequence[Item],
     answer: Callable[[Sequence[Item]], list[Entry]],
     partial: Partial,
-    advance: Callable[[int], None],
+    progress: Progress | None,
 ) -> list[Entry]:
     """Answer what is not answered yet, batch by batch, and keep every batch at once.
 
     :param items: The questions.
     :param answer: Answers a batch: one entry with the question's `id` for each.
     :param partial: Where answered ones are, and new ones go.
-    :param advance: Told how many more are done.
+    :param progress: Told how many are done; None for nobody.
     :returns: An entry for each item, in their order.
     """
     done = {entry["id"]: entry for entry in partial.entries}
-    advance(sum(item.id in done for item in items))
     todo = [item for item in items if item.id not in done]
     for start in range(0, len(todo), BATCH):
+        if progress is not None:
+            progress(len(items) - len(todo) + start, len(items))
         entries = answer(todo[start : start + BATCH])
         partial.add(entries)
         done |= {entry["id"]: entry for entry in entries}
-        advance(len(entries))
     return [done[item.id] for item in items]

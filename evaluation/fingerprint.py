@@ -1,0 +1,54 @@
+"""What decides the results of an evaluation, as one hash."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lodestone.components.models import resolve_model
+from lodestone.components.readers.calibration import hash_weights
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 (hex) of JSON values; whatever else is among them counts by its text.
+
+    :param parts: The values.
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """SHA-256 (hex) over the bytes of files, in their order.
+
+    :param files: The files.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def hash_reader(reader: Any) -> str:
+    """SHA-256 (hex) of all that a reader's answers depend on: its parameters, weights, configuration and calibration.
+
+    :param reader: A reader with `model` and `to_dict`; of one whose model is no folder only the parameters count.
+    """
+    parameters = reader.to_dict() if hasattr(reader, "to_dict") else type(reader).__name__
+    model, calibration = getattr(reader, "model", None), getattr(reader, "calibration", None)
+    if not isinstance(model, str):
+        return fingerprint(parameters)
+    folder = resolve_model(model)
+    files = [*sorted(folder.glob("*.json")), *([Path(calibration)] if calibration is not None else [])]
+    return fingerprint(parameters, hash_weights(folder), hash_files(file for file in files if file.is_file()))
+
+
+def hash_index(store: Any) -> str:
+    """SHA-256 (hex) of what an index holds, by its ledger.
+
+    :param store: The document store; of one without a ledger only the number of passages counts.
+    """
+    records = store.sources() if hasattr(store, "sources") else ()
+    ledger = sorted([record.root, record.path, record.content_hash, record.pipeline] for record in records)
+    return fingerprint(ledger, store.count_documents())
