@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from haystack import Pipeline
+
 from lodestone.components.models import resolve_model
 from lodestone.components.readers.calibration import hash_weights
 
@@ -42,6 +44,17 @@ def hash_reader(reader: Any) -> str:
     folder = resolve_model(model)
     files = [*sorted(folder.glob("*.json")), *([Path(calibration)] if calibration is not None else [])]
     return fingerprint(parameters, hash_weights(folder), hash_files(file for file in files if file.is_file()))
+
+
+def hash_pipeline(pipeline: Pipeline) -> str:
+    """SHA-256 (hex) of a pipeline's components, their parameters and connections, but not of where its index is.
+
+    :param pipeline: The pipeline.
+    """
+    data = pipeline.to_dict()
+    for described in data["components"].values():
+        described.get("init_parameters", {}).pop("document_store", None)
+    return fingerprint(data["components"], data["connections"])
 
 
 def hash_index(store: Any) -> str:

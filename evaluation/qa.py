@@ -1,23 +1,25 @@
 """Questions asked of a whole corpus: data files, and what a query pipeline answers to them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from haystack import Document
+from haystack import Pipeline
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.normalize import normalize_answer
-from lodestone.evaluation.partial import Entry
+from lodestone.evaluation.corpus import origin
+from lodestone.evaluation.fingerprint import fingerprint, hash_files, hash_index, hash_pipeline, hash_reader
+from lodestone.evaluation.judging import checked_threshold, judge_answering
+from lodestone.evaluation.partial import Entry, Partial, Progress, run_all, sampled
 from lodestone.evaluation.records import Guess, Record
+from lodestone.evaluation.results import Result
 from lodestone.evaluation.squad import read_squad
 from lodestone.pipelines.answering import Answered, QueryPipeline, Question
 
 GUESSES = 5
-# Names, in the metadata of its passages, the paragraph of the data that a passage is of.
-ENTRY = "evaluation_entry"
 
 
 @dataclass(frozen=True)
@@ -68,30 +70,63 @@ def read_qa(path: Path) -> QAData:
     return QAData(questions, {name: context for context, name in names.items()})
 
 
-def answer_with(pipeline: QueryPipeline) -> Callable[[Sequence[Asked]], list[Entry]]:
-    """Answers batches of questions by a query pipeline.
+def evaluate_qa(
+    file: Path,
+    data: QAData,
+    pipeline: Pipeline,
+    *,
+    sample: int | None = None,
+    threshold: float | None = None,
+    partial: Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Ask a query pipeline every question.
 
-    :param pipeline: The pipeline.
-    :returns: What gives, for a batch, the record of each question as JSON.
+    :param file: What `data` was read from.
+    :param data: The questions.
+    :param pipeline: As for `QueryPipeline`, over an index of the corpus; it is taken apart.
+    :param sample: As in `evaluate_squad`.
+    :param threshold: As there.
+    :param partial: As there.
+    :param progress: As there.
+    :raises ConfigurationError: If there is no index or a parameter is out of range.
     """
+    questions = sampled(data.questions, sample)
+    checked_threshold(threshold, [])
+    pipeline_hash = hash_pipeline(pipeline)
+    asked = QueryPipeline(pipeline)
+    sha256, reads, held = hash_files([file]), hash_reader(asked.reader), hash_index(asked.store)
+    kept = Partial(partial, fingerprint("qa", sha256, pipeline_hash, reads, held, sample))
+    entries = run_all(questions, lambda batch: _answer(asked, batch), kept, progress)
+    records = [Record.from_dict(entry) for entry in entries]
+    threshold = checked_threshold(threshold, records)
+    settings = {
+        "reader": asked.model,
+        "reader_sha256": reads,
+        "pipeline_sha256": pipeline_hash,
+        "passages": asked.store.count_documents(),
+        "no_answer_threshold": threshold,
+        "sample": sample,
+    }
+    described = {"file": file.name, "sha256": sha256, "questions": len(questions)}
+    return Result.of("qa", described, settings, judge_answering(records, threshold), entries)
 
-    def answer(batch: Sequence[Asked]) -> list[Entry]:
-        answered = pipeline.ask([Question(asked.text, id=asked.id, top_k=GUESSES) for asked in batch])
-        return [_record(asked, found).to_dict() for asked, found in zip(batch, answered, strict=True)]
 
-    return answer
+def _answer(pipeline: QueryPipeline, batch: Sequence[Asked]) -> list[Entry]:
+    answered = pipeline.ask([Question(asked.text, id=asked.id, top_k=GUESSES) for asked in batch])
+    return [_record(asked, found).to_dict() for asked, found in zip(batch, answered, strict=True)]
 
 
 def _record(asked: Asked, found: Answered) -> Record:
     guesses = tuple(
-        Guess(answer.data or "", float(answer.score), _origin(answer.document))
+        Guess(answer.data or "", float(answer.score), origin(answer.document))
         for answer in found.answers
         if answer.document is not None
     )
     gold = [f" {text} " for text in map(normalize_answer, asked.accepted) if text]
     texts = [f" {normalize_answer(passage.content or '')} " for passage in found.passages] if gold else []
     holds = (rank for rank, text in enumerate(texts, 1) if any(answer in text for answer in gold))
-    origins = (rank for rank, passage in enumerate(found.passages, 1) if _origin(passage) == asked.source)
+    origins = (rank for rank, passage in enumerate(found.passages, 1) if origin(passage) == asked.source)
     return Record(
         id=asked.id,
         question=asked.text,
@@ -103,10 +138,6 @@ def _record(asked: Asked, found: Answered) -> Record:
         answer_rank=next(holds, None),
         source_rank=next(origins, None) if asked.source is not None else None,
     )
-
-
-def _origin(document: Document | None) -> str | None:
-    return None if document is None else document.meta.get(ENTRY, document.meta.get("source"))
 
 
 def _read_lines(path: Path) -> list[Asked]:
