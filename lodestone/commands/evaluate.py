@@ -1,5 +1,7 @@
 """`lodestone evaluate`: how good answers and rankings are, on data whose answers are known."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lodestone.commands.console import JsonOption, console, print_json
+from lodestone.commands.console import JsonOption, QueryPipelineOption, console, print_json
+from lodestone.commands.corpus import index_corpus
 
 if TYPE_CHECKING:
     from lodestone.evaluation.partial import Progress
     from lodestone.evaluation.results import Result
+
+_ANSWERS, _CORPUS, _INDEX = "answers.jsonl", "corpus", "index"
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -37,6 +42,16 @@ ThresholdOption = Annotated[
 SampleOption = Annotated[
     int | None, typer.Option("--sample", metavar="N", help="Only N questions, always the same ones.")
 ]
+ReaderOption = Annotated[
+    str | None, typer.Option("--reader", metavar="M", help="Reader model: a folder or a hub name.")
+]
+IndexingOption = Annotated[str, typer.Option("--indexing", metavar="P", help="Indexing pipeline for the corpus.")]
+CorpusIndexOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpus-index", metavar="DIR", help="Keep the index of the data's own corpus here, to use it again."
+    ),
+]
 ResultArgument = Annotated[Path, typer.Argument(metavar="RESULT", help="What --output wrote.")]
 
 
@@ -48,9 +63,7 @@ def evaluate() -> None:
 @app.command()
 def squad(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A file in the format of SQuAD 1.1 or 2.0.")],
-    reader: Annotated[
-        str | None, typer.Option("--reader", metavar="M", help="Reader model: a folder or a hub name.")
-    ] = None,
+    reader: ReaderOption = None,
     precision: Annotated[
         str, typer.Option("--precision", metavar="T", help="float32, bfloat16, float16, int8, or auto.")
     ] = "auto",
@@ -66,11 +79,111 @@ def squad(
     from lodestone.evaluation.reading import evaluate_squad
 
     model = ExtractiveReader(reader if reader is not None else DEFAULT_READER, precision=precision)
-    with _progress() as progress:
+    _check_outputs(data, output, report)
+    with _work(output) as work, _progress() as progress:
         result = evaluate_squad(
-            data, model, sample=sample, threshold=threshold, partial=_partial(output), progress=progress
+            data, model, sample=sample, threshold=threshold, partial=work / _ANSWERS, progress=progress
         )
-    _show(result, output, report, as_json)
+        _write(result, output, report)
+    _show(result, as_json)
+
+
+@app.command()
+def qa(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", metavar="DATA", help="JSON lines with `question`, `answers` and perhaps `file`, or a SQuAD file."
+        ),
+    ],
+    pipeline: QueryPipelineOption = "query_faiss",
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option("--corpus", metavar="PATH", help="Files to ask  [default: the paragraphs of a SQuAD file]"),
+    ] = None,
+    index: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Ask this index as it is.")] = None,
+    indexing: IndexingOption = "indexing_faiss",
+    corpus_index: CorpusIndexOption = None,
+    reader: ReaderOption = None,
+    sample: SampleOption = None,
+    threshold: ThresholdOption = None,
+    output: OutputOption = None,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a query pipeline questions of a corpus: retrieval, answers and their scores together."""
+    from lodestone.components.errors import ConfigurationError
+    from lodestone.evaluation.corpus import write_corpus
+    from lodestone.evaluation.qa import evaluate_qa, read_qa
+    from lodestone.pipelines import load_pipeline
+
+    if corpus and index is not None:
+        raise ConfigurationError("give either --corpus, to index it, or --index, to ask it as it is")
+    _check_outputs(data, output, report)
+    asked = read_qa(data)
+    overrides = {"ExtractiveReader": {"model": reader}} if reader is not None else None
+    with _work(output) as work:
+        if corpus:
+            index = work / _INDEX
+            index_corpus(corpus, indexing, index)
+        elif index is None and asked.paragraphs:
+            write_corpus(asked.paragraphs.items(), work / _CORPUS)
+            index = corpus_index if corpus_index is not None else work / _INDEX
+            index_corpus([work / _CORPUS], indexing, index, root_name=_root_name([data]))
+        loaded = load_pipeline(pipeline, index=index, overrides=overrides)
+        with _progress() as progress:
+            result = evaluate_qa(
+                data, asked, loaded, sample=sample, threshold=threshold, partial=work / _ANSWERS, progress=progress
+            )
+        _write(result, output, report)
+    _show(result, as_json)
+
+
+@app.command()
+def retrieval(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A collection: corpus.jsonl, queries.jsonl and qrels.tsv (BEIR).")
+    ],
+    pipeline: QueryPipelineOption = "query_faiss",
+    indexing: IndexingOption = "indexing_faiss",
+    corpus_index: CorpusIndexOption = None,
+    measures: Annotated[
+        list[str] | None,
+        typer.Option("--measure", metavar="M", help="As ir-measures names it, such as nDCG@10; several may be given."),
+    ] = None,
+    depth: Annotated[int, typer.Option("--depth", metavar="N", help="How many passages to retrieve.")] = 100,
+    sample: SampleOption = None,
+    output: OutputOption = None,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search a collection with what a query pipeline has before its reader."""
+    from lodestone.evaluation.corpus import write_corpus
+    from lodestone.evaluation.ranking import MEASURES, collection_files, evaluate_retrieval
+    from lodestone.evaluation.retrieval import read_collection
+    from lodestone.pipelines import load_pipeline
+
+    _check_outputs(folder, output, report)
+    collection = read_collection(folder)
+    with _work(output) as work:
+        texts = ((name, f"{entry.title}\n\n{entry.text}".strip()) for name, entry in collection.corpus.items())
+        write_corpus(texts, work / _CORPUS)
+        index = corpus_index if corpus_index is not None else work / _INDEX
+        index_corpus([work / _CORPUS], indexing, index, root_name=_root_name(collection_files(folder)[:1]))
+        loaded = load_pipeline(pipeline, index=index)
+        with _progress() as progress:
+            result = evaluate_retrieval(
+                folder,
+                collection,
+                loaded,
+                measures=measures or MEASURES,
+                depth=depth,
+                sample=sample,
+                partial=work / _ANSWERS,
+                progress=progress,
+            )
+        _write(result, output, report)
+    _show(result, as_json)
 
 
 @app.command()
@@ -90,8 +203,21 @@ def compare(first: ResultArgument, second: ResultArgument, as_json: JsonOption =
     print_comparison(compared, (str(first), str(second)), console())
 
 
-def _partial(output: Path | None) -> Path | None:
-    return None if output is None else output.with_name(f"{output.name}.part")
+@contextmanager
+def _work(output: Path | None) -> Iterator[Path]:
+    """A folder for what is not finished: beside the output, kept when the run is stopped, or else a temporary one."""
+    if output is None:
+        with tempfile.TemporaryDirectory(prefix="lodestone-evaluate-") as temporary:
+            yield Path(temporary)
+        return
+    folder = output.with_name(f"{output.name}.part")
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        typer.echo("Run the same command again to go on.", err=True)
+        raise
+    shutil.rmtree(folder)
 
 
 @contextmanager
@@ -106,12 +232,33 @@ def _progress() -> "Iterator[Progress]":
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _show(result: "Result", output: Path | None, report: Path | None, as_json: bool) -> None:
-    from lodestone.commands.figures import print_result
+def _root_name(files: list[Path]) -> str:
+    """What the root of the data's own corpus is called: another name for other data."""
+    from lodestone.evaluation.fingerprint import hash_files
 
+    return f"evaluation-{hash_files(files)[:12]}"
+
+
+def _check_outputs(data: Path, *outputs: Path | None) -> None:
+    from lodestone.components.errors import ConfigurationError
+
+    for output in outputs:
+        if output is None:
+            continue
+        if output.resolve() == data.resolve() or output.is_dir():
+            raise ConfigurationError(f"{output} would be overwritten; name another file")
+        if not output.absolute().parent.is_dir():
+            raise ConfigurationError(f"{output} cannot be written: there is no folder {output.parent}")
+
+
+def _write(result: "Result", output: Path | None, report: Path | None) -> None:
     if output is not None:
         result.save(output)
-        output.with_name(f"{output.name}.part").unlink(missing_ok=True)
+
+
+def _show(result: "Result", as_json: bool) -> None:
+    from lodestone.commands.figures import print_result
+
     if as_json:
         print_json({name: value for name, value in vars(result).items() if name != "questions"})
     else:
