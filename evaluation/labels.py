@@ -23,6 +23,10 @@ class Row:
     interval: str
 
 
+def _counted(number: int, noun: str) -> str:
+    return noun if number == 1 else f"{number} {noun}s"
+
+
 _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
     "All questions": [("exact", "Exact match", _PERCENT), ("f1", "F1", _PERCENT)],
     "Questions with an answer": [("HasAns_exact", "Exact match", _PERCENT), ("HasAns_f1", "F1", _PERCENT)],
@@ -39,9 +43,8 @@ _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
         for rank in RANKS
     ],
     "Retrieval, where there is an answer": [
-        *((f"answer_recall@{rank}", f"Answer in the first {rank}" if rank > 1 else "Answer in the first", _FRACTION)
-          for rank in RANKS),
-        ("answer_recall", "Answer in any passage that was read", _FRACTION),
+        *((f"answer_recall@{rank}", f"Answer in the first {_counted(rank, 'passage')}", _FRACTION) for rank in RANKS),
+        ("answer_recall", "Answer in any passage", _FRACTION),
         ("document_recall", "Right document among the passages", _FRACTION),
         ("right_document", "First quote is from the right document", _FRACTION),
     ],
@@ -57,7 +60,7 @@ _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
         ("brier", "Brier score", _NUMBER),
         ("log_loss", "Log loss, nats", _NUMBER),
         ("aurc", "Area under the risk-coverage curve", _NUMBER),
-        *((f"coverage_at_{a}", f"Answered when {a:.0%} of them must be right", _FRACTION) for a in ACCURACIES),
+        *((f"coverage_at_{a}", f"Coverage at {a * 100:.0f} % accuracy", _FRACTION) for a in ACCURACIES),
         *(pair for p in THRESHOLDS for pair in (
             (f"above_{p}", f"Questions with a score above {p}", _FRACTION),
             (f"right_above_{p}", "  of them right", _FRACTION),

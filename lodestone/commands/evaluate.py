@@ -239,21 +239,29 @@ def _root_name(files: list[Path]) -> str:
     return f"evaluation-{hash_files(files)[:12]}"
 
 
-def _check_outputs(data: Path, *outputs: Path | None) -> None:
+def _check_outputs(data: Path, output: Path | None, report: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
     from lodestone.components.errors import ConfigurationError
+    from lodestone.evaluation.plots import require_matplotlib
 
-    for output in outputs:
-        if output is None:
+    if report is not None:
+        require_matplotlib()
+    for file in (output, report):
+        if file is None:
             continue
-        if output.resolve() == data.resolve() or output.is_dir():
-            raise ConfigurationError(f"{output} would be overwritten; name another file")
-        if not output.absolute().parent.is_dir():
-            raise ConfigurationError(f"{output} cannot be written: there is no folder {output.parent}")
+        if file.resolve() == data.resolve() or file.is_dir():
+            raise ConfigurationError(f"{file} would be overwritten; name another file")
+        if not file.absolute().parent.is_dir():
+            raise ConfigurationError(f"{file} cannot be written: there is no folder {file.parent}")
 
 
 def _write(result: "Result", output: Path | None, report: Path | None) -> None:
     if output is not None:
         result.save(output)
+    if report is not None:
+        from lodestone.evaluation.report import write_report
+
+        write_report(result, report)
 
 
 def _show(result: "Result", as_json: bool) -> None:
