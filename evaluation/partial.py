@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from lodestone.components.errors import ConfigurationError
 
@@ -35,42 +35,35 @@ class Partial:
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self._path = path
+        self._head: Entry = {"fingerprint": fingerprint}
+        self._good = 0
         self.entries: list[Entry] = []
-        if path is None:
-            return
-        end = self._take_up(path, fingerprint) if path.exists() else 0
-        with path.open("ab") as stream:
-            # A line that was cut off when the process was killed is written again.
-            stream.truncate(end)
-            if not end:
-                self._write(stream, [{"fingerprint": fingerprint}])
+        if path is not None and path.exists():
+            self._take_up(path)
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Keep entries; each has an `id`."""
         self.entries.extend(entries)
-        if self._path is not None:
-            with self._path.open("ab") as stream:
-                self._write(stream, entries)
+        if self._path is None:
+            return
+        with self._path.open("ab") as stream:
+            # What was cut off when the process was killed, or belongs to another run, goes.
+            stream.truncate(self._good)
+            for entry in entries if self._good else [self._head, *entries]:
+                self._good += stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
 
-    def _take_up(self, path: Path, fingerprint: str) -> int:
-        """Read the entries of a file with the same fingerprint; how many of its bytes are good."""
-        good = 0
+    def _take_up(self, path: Path) -> None:
+        """Read the entries of a file with the same fingerprint, as far as it is whole."""
         for line in path.read_bytes().splitlines(keepends=True):
             try:
                 entry = json.loads(line)
             except ValueError:
                 break
-            if not line.endswith(b"\n") or (not good and entry != {"fingerprint": fingerprint}):
+            if not line.endswith(b"\n") or (not self._good and entry != self._head):
                 break
-            if good:
+            if self._good:
                 self.entries.append(entry)
-            good += len(line)
-        return good
-
-    @staticmethod
-    def _write(stream: IO[bytes], entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            self._good += len(line)
 
 
 def sampled(items: Sequence[Item], sample: int | None) -> list[Item]:

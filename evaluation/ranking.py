@@ -62,8 +62,6 @@ def evaluate_retrieval(
         raise ConfigurationError(f"{folder / 'qrels.tsv'} has no relevant document for any query")
     if depth < 1:
         raise ConfigurationError(f"the depth must be at least 1, got {depth}")
-    # An unknown name is refused before the work.
-    measure({}, {}, measures)
     queries = sampled([_Query(query, collection.queries[query]) for query in judged], sample)
     pipeline_hash = hash_pipeline(pipeline)
     asked = QueryPipeline(pipeline)

@@ -26,7 +26,7 @@ td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabula
 td.part { white-space: pre-wrap; }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { margin: 0; flex: 1 1 24rem; }
 figure svg { width: 100%; height: auto; } figcaption { color: #52606d; font-size: .9rem; }
-.bar { background: #d9e2ec; height: .7rem; } .bar.wrong { background: #f0b429; }
+.bar { background: #d9e2ec; height: .7rem; margin-top: .35rem; } .bar.wrong { background: #f0b429; }
 blockquote { margin: .3rem 0 .8rem; padding-left: .8rem; border-left: 3px solid #d9e2ec; }
 mark { background: #fff3c4; } pre { background: #f5f7fa; padding: .8rem; overflow-x: auto; font-size: .85rem; }
 """
@@ -50,7 +50,7 @@ def to_html(result: Result) -> str:
     :param result: The result.
     :raises LodestoneError: If matplotlib is not installed.
     """
-    parts = _of_rankings(result) if result.kind == "retrieval" else _of_answers(result)
+    shown, details = _of_rankings(result) if result.kind == "retrieval" else _of_answers(result)
     described = json.dumps({"data": result.data, "settings": result.settings}, indent=2, ensure_ascii=False)
     title = escape(f"Evaluation: {result.data['file']}")
     return "\n".join(
@@ -60,15 +60,17 @@ def to_html(result: Result) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<style>{_STYLE}</style></head><body>",
             f'<h1>{title}</h1><p class="about">{escape(heading(result))}</p>',
-            *parts,
+            *shown,
             f"<h2>Figures</h2>{_figures(result)}",
+            *details,
             f"<h2>What was run</h2><pre>{escape(described)}</pre>",
             "</body></html>\n",
         ]
     )
 
 
-def _of_answers(result: Result) -> list[str]:
+def _of_answers(result: Result) -> tuple[list[str], list[str]]:
+    """What comes before the figures, and what after them."""
     records = [Record.from_dict(question) for question in result.questions]
     right = [question["measures"]["right"] for question in result.questions]
     scores = [record.score for record in records]
@@ -78,22 +80,22 @@ def _of_answers(result: Result) -> list[str]:
         caption = "Reliability: on the dashed line a score of 0.8 means right in 8 of 10 cases. Bars: 95 % intervals."
         plots.insert(0, _plot(to_svg(reliability_diagram(scores, right)), caption))
     kinds = kinds_of(records, result.settings["no_answer_threshold"], searched=result.kind == "qa")
-    return [
+    shown = [
         f'<h2>Scores of the best quotes</h2><div class="plots">{"".join(plots)}</div>',
         f"<h2>What became of the questions</h2>{_shares(kinds, len(records))}",
-        *(_examples(kind) for kind in kinds if kind.wrong),
     ]
+    return shown, ["<h2>Mistakes</h2>", *(_examples(kind) for kind in kinds if kind.wrong)]
 
 
-def _of_rankings(result: Result) -> list[str]:
+def _of_rankings(result: Result) -> tuple[list[str], list[str]]:
     name = next(iter(result.metrics))
     values = [question["measures"][name] for question in result.questions]
     worst = sorted(result.questions, key=lambda question: question["measures"][name])[:_WORST]
     rows = [(question["question"], f"{question['measures'][name]:.3f}") for question in worst]
-    return [
-        f'<h2>{escape(name)} by query</h2><div class="plots">{_plot(to_svg(histogram(values, name)), "")}</div>',
-        f"<h2>The queries that were served worst</h2>{_table(('Query', name), rows)}",
-    ]
+    return (
+        [f'<h2>{escape(name)} by query</h2><div class="plots">{_plot(to_svg(histogram(values, name)), "")}</div>'],
+        [f"<h2>The queries that were served worst</h2>{_table(('Query', name), rows)}"],
+    )
 
 
 def _figures(result: Result) -> str:

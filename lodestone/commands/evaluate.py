@@ -1,9 +1,9 @@
 """`lodestone evaluate`: how good answers and rankings are, on data whose answers are known."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,11 +36,13 @@ ThresholdOption = Annotated[
     typer.Option(
         "--no-answer-threshold",
         metavar="P",
+        min=0,
+        max=1,
         help='Above which probability of "no answer" none is given  [default: 0.5, or 1 where all have an answer]',
     ),
 ]
 SampleOption = Annotated[
-    int | None, typer.Option("--sample", metavar="N", help="Only N questions, always the same ones.")
+    int | None, typer.Option("--sample", metavar="N", min=1, help="Only N questions, always the same ones.")
 ]
 ReaderOption = Annotated[
     str | None, typer.Option("--reader", metavar="M", help="Reader model: a folder or a hub name.")
@@ -151,7 +153,7 @@ def retrieval(
         list[str] | None,
         typer.Option("--measure", metavar="M", help="As ir-measures names it, such as nDCG@10; several may be given."),
     ] = None,
-    depth: Annotated[int, typer.Option("--depth", metavar="N", help="How many passages to retrieve.")] = 100,
+    depth: Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How many passages to retrieve.")] = 100,
     sample: SampleOption = None,
     output: OutputOption = None,
     report: ReportOption = None,
@@ -160,10 +162,12 @@ def retrieval(
     """Search a collection with what a query pipeline has before its reader."""
     from lodestone.evaluation.corpus import write_corpus
     from lodestone.evaluation.ranking import MEASURES, collection_files, evaluate_retrieval
-    from lodestone.evaluation.retrieval import read_collection
+    from lodestone.evaluation.retrieval import measure, read_collection
     from lodestone.pipelines import load_pipeline
 
     _check_outputs(folder, output, report)
+    # An unknown name is refused before the work.
+    measure({}, {}, measures or MEASURES)
     collection = read_collection(folder)
     with _work(output) as work:
         texts = ((name, f"{entry.title}\n\n{entry.text}".strip()) for name, entry in collection.corpus.items())
@@ -203,7 +207,7 @@ def compare(first: ResultArgument, second: ResultArgument, as_json: JsonOption =
     print_comparison(compared, (str(first), str(second)), console())
 
 
-@contextmanager
+@contextlib.contextmanager
 def _work(output: Path | None) -> Iterator[Path]:
     """A folder for what is not finished: beside the output, kept when the run is stopped, or else a temporary one."""
     if output is None:
@@ -214,13 +218,17 @@ def _work(output: Path | None) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
     try:
         yield folder
-    except KeyboardInterrupt:
-        typer.echo("Run the same command again to go on.", err=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            # Nothing was begun.
+            folder.rmdir()
+        if isinstance(error, KeyboardInterrupt):
+            typer.echo("Run the same command again to go on.", err=True)
         raise
     shutil.rmtree(folder)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _progress() -> "Iterator[Progress]":
     """A bar on stderr, where that is a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
