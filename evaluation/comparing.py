@@ -31,20 +31,27 @@ def compare(first: Result, second: Result) -> list[Compared]:
     :param first: One run.
     :param second: The other.
     :returns: Every measure that both have, in the first's order.
-    :raises ConfigurationError: If they are of different kinds, or have no question in common.
+    :raises ConfigurationError: If they are of different kinds, have no question in common, or one whose accepted
+        answers are not the same.
     """
     if first.kind != second.kind:
         raise ConfigurationError(f"the results are of different kinds: {first.kind} and {second.kind}")
-    others = {question["id"]: question["measures"] for question in second.questions}
-    pairs = [(each["measures"], others[each["id"]]) for each in first.questions if each["id"] in others]
-    if not pairs:
+    others = {question["id"]: question for question in second.questions}
+    both = [(each, others[each["id"]]) for each in first.questions if each["id"] in others]
+    if not both:
         raise ConfigurationError("the results have no question in common; compare runs over the same data")
+    for one, other in both:
+        if list(one.get("accepted", ())) != list(other.get("accepted", ())):
+            raise ConfigurationError(
+                f"the question {one['id']!r} has other accepted answers; the data are not the same"
+            )
+    pairs = [(one["measures"], other["measures"]) for one, other in both]
     compared = []
     for name in dict.fromkeys(name for measures, _ in pairs for name in measures):
         values = [(a[name], b[name]) for a, b in pairs if name in a and name in b]
         if not values:
             continue
-        one, other = [a for a, _ in values], [b for _, b in values]
-        means = sum(one) / len(one), sum(other) / len(other)
-        compared.append(Compared(name, *means, len(values), paired_difference(one, other)))
+        lists = [a for a, _ in values], [b for _, b in values]
+        means = [sum(each) / len(each) for each in lists]
+        compared.append(Compared(name, means[0], means[1], len(values), paired_difference(*lists)))
     return compared
