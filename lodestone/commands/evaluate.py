@@ -223,7 +223,8 @@ def _work(output: Path | None) -> Iterator[Path]:
             # Nothing was begun.
             folder.rmdir()
         if isinstance(error, KeyboardInterrupt):
-            typer.echo("Run the same command again to go on.", err=True)
+            typer.echo("stopped; run the same command again to go on", err=True)
+            raise typer.Exit(1) from error
         raise
     shutil.rmtree(folder)
 
