@@ -1,9 +1,10 @@
 """One answer out of the same quote found in several windows, passages and documents."""
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from haystack import Document
@@ -20,6 +21,8 @@ class Quote:
     :param end: The character behind the last one.
     :param margin: Logit margin over the null score of the window it was found in.
     :param logit: Start plus end logit.
+    :param certainty: Log of the share that its words have in the softmax over all spans of its window that overlap it:
+        0.0 where no other cut of them competes.
     """
 
     document: Document
@@ -27,6 +30,7 @@ class Quote:
     end: int
     margin: float
     logit: float
+    certainty: float = 0.0
 
     @property
     def text(self) -> str:
@@ -87,12 +91,16 @@ class Merger:
         self._rank = rank
         self._kept: dict[str, list[Quote]] = {}
 
-    def add(self, quotes: Iterable[Quote]) -> None:
-        """Take in the quotes of one window; those that a better one of the same window rules out are let go at once."""
+    def add(self, quotes: Sequence[Quote], considered: int | None = None) -> None:
+        """Take in the quotes of one window; those that a better one of the same window rules out are let go at once.
+
+        :param quotes: The window's quotes; all of them tell how certain the cut of each is.
+        :param considered: How many of them, the best ones, may be answers; None for all.
+        """
         best: list[Quote] = []
-        for quote in sorted(quotes, key=self._order):
+        for quote in sorted(quotes, key=self._order)[:considered]:
             if not any(_competes(quote, rival, self._threshold) for rival in best):
-                best.append(quote)
+                best.append(replace(quote, certainty=_certainty(quote, quotes)))
         if best:
             self._kept.setdefault(best[0].origin, []).extend(best)
 
@@ -140,6 +148,19 @@ class _Neighbours:
         self._starts.insert(at, start)
         self._quotes.insert(at, quote)
         self._longest = max(self._longest, end - start)
+
+
+def _certainty(quote: Quote, quotes: Sequence[Quote]) -> float:
+    text = normalize_answer(quote.text)
+    same = every = 0.0
+    for rival in quotes:
+        if min(quote.end, rival.end) > max(quote.start, rival.start):
+            # Against overflow: a cut that is better by this much leaves nothing to the quote.
+            weight = math.exp(min(rival.margin - quote.margin, 50.0))
+            every += weight
+            if normalize_answer(rival.text) == text:
+                same += weight
+    return math.log(same / every)
 
 
 def _competes(quote: Quote, rival: Quote, threshold: float | None) -> bool:

@@ -6,9 +6,7 @@ from lodestone.components.readers.evidence import EXACT, FOUND, WHICH, Evidence
 from lodestone.evaluation.calibration import Labelled, fit_calibration, label, top_answers
 from lodestone.evaluation.calibration_metrics import expected_calibration_error
 
-TRUTH = Calibration.of(
-    np.array([0.4, -0.8, 0.3]), np.array([0.5, -0.6, 1.2, 0.9]), np.array([1.5, -0.7, 2.5])
-)
+TRUTH = Calibration.of(np.array([0.4, -0.8, 0.3]), np.array([0.5, -0.6, 1.2, 0.9]), np.array([1.5, -0.7, 2.5]))
 
 
 def drawn(count: int, truth: Calibration = TRUTH, seed: int = 0) -> list[Labelled]:
@@ -35,19 +33,19 @@ def drawn(count: int, truth: Calibration = TRUTH, seed: int = 0) -> list[Labelle
 
 def test_the_fit_finds_the_weights_that_made_the_data() -> None:
     fitted = fit_calibration(drawn(6000))
-    for part, tolerance in (("found", 0.15), ("which", 0.2), ("exact", 0.3)):
+    for part, tolerance in (("found", 0.15), ("which", 0.35), ("exact", 0.3)):
         assert fitted.weights(part) == pytest.approx(TRUTH.weights(part), abs=tolerance)
 
 
 def test_a_stiff_fit_to_few_questions_moves_the_biases_only() -> None:
     other = Calibration.of(
-        TRUTH.weights("found") + np.array([0, 0, 1.5]), TRUTH.weights("which"), TRUTH.weights("exact") - [0, 0, 1.0]
+        TRUTH.weights("found") + np.array([0, 0, 1.5]), TRUTH.weights("which"), TRUTH.weights("exact") - [0, 0, 2.0]
     )
     fitted = fit_calibration(drawn(150, other), start=TRUTH, stiffness=1e6)
     assert fitted.weights("which") == pytest.approx(TRUTH.weights("which"), abs=1e-3)
     assert fitted.weights("found")[:-1] == pytest.approx(TRUTH.weights("found")[:-1], abs=1e-3)
-    assert fitted.found["bias"] == pytest.approx(other.found["bias"], abs=0.6)
-    assert fitted.exact["bias"] == pytest.approx(other.exact["bias"], abs=0.6)
+    assert fitted.found["bias"] == pytest.approx(other.found["bias"], abs=0.8)
+    assert fitted.exact["bias"] == pytest.approx(other.exact["bias"], abs=0.8)
     unseen = drawn(2000, other, seed=1)
     before, after = (expected_calibration_error(*top_answers(each, unseen)[:2]) for each in (TRUTH, fitted))
     assert after < 0.5 * before
