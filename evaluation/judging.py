@@ -107,7 +107,7 @@ def judge_answering(records: Sequence[Record], threshold: float) -> Judgement:
         measures |= _retrieval_measures(record) if record.accepted else {}
     metrics, intervals = dict(judged.metrics), dict(judged.intervals)
     for name in dict.fromkeys(name for each in judged.measures for name in each):
-        if name in ("exact", "f1", "right"):
+        if name in metrics:
             continue
         values = [each[name] for each in judged.measures if name in each]
         scale = 100.0 if name.startswith(("exact@", "f1@")) else 1.0
@@ -119,11 +119,9 @@ def judge_answering(records: Sequence[Record], threshold: float) -> Judgement:
 
 def _measures(record: Record, threshold: float) -> dict[str, float]:
     said = "" if record.no_answer > threshold else record.best
-    return {
-        "exact": exact_match(said, record.accepted),
-        "f1": f1(said, record.accepted),
-        "right": float(bool(record.accepted) and is_right(record.best, record.accepted)),
-    }
+    right = float(bool(record.accepted) and is_right(record.best, record.accepted))
+    measures = {"exact": exact_match(said, record.accepted), "f1": f1(said, record.accepted), "right": right}
+    return {**measures, "brier": (record.score - right) ** 2} if record.calibrated else measures
 
 
 def _retrieval_measures(record: Record) -> dict[str, float]:
@@ -141,7 +139,8 @@ def _retrieval_measures(record: Record) -> dict[str, float]:
 
 
 def _intervals(records: Sequence[Record], measures: Sequence[dict[str, float]]) -> dict[str, tuple[float, float]]:
-    intervals = {"right": confidence_interval([each["right"] for each in measures])}
+    whole = [name for name in ("right", "brier") if all(name in each for each in measures)]
+    intervals = {name: confidence_interval([each[name] for each in measures]) for name in whole}
     kinds = {"": measures}
     kinds["HasAns_"] = [each for record, each in zip(records, measures, strict=True) if record.accepted]
     kinds["NoAns_"] = [each for record, each in zip(records, measures, strict=True) if not record.accepted]

@@ -38,7 +38,7 @@ ThresholdOption = Annotated[
         metavar="P",
         min=0,
         max=1,
-        help='Above which probability of "no answer" none is given  [default: 0.5, or 1 where all have an answer]',
+        help='Above which probability of "no answer" none is given (default: 0.5, or 1 where all have an answer)',
     ),
 ]
 SampleOption = Annotated[
@@ -101,7 +101,7 @@ def qa(
     pipeline: QueryPipelineOption = "query_faiss",
     corpus: Annotated[
         list[Path] | None,
-        typer.Option("--corpus", metavar="PATH", help="Files to ask  [default: the paragraphs of a SQuAD file]"),
+        typer.Option("--corpus", metavar="PATH", help="Files to ask (default: the paragraphs of a SQuAD file)"),
     ] = None,
     index: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Ask this index as it is.")] = None,
     indexing: IndexingOption = "indexing_faiss",

@@ -63,7 +63,7 @@ def test_answers_further_down_and_retrieval_by_hand() -> None:
 
 def test_intervals_hold_the_figures_they_are_of() -> None:
     judged = judge_answering(RECORDS * 5, 0.5)
-    assert {"exact", "HasAns_f1", "NoAns_exact", "right", "f1@5", "answer_recall"} <= judged.intervals.keys()
+    assert {"exact", "HasAns_f1", "NoAns_exact", "right", "brier", "f1@5", "answer_recall"} <= judged.intervals.keys()
     for name, (low, high) in judged.intervals.items():
         assert low <= judged.metrics[name] <= high, name
 

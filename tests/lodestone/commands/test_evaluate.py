@@ -130,7 +130,7 @@ def test_two_runs_are_compared(lodestone: Run, data: Path, tmp_path: Path) -> No
     assert max(map(len, printed.out.splitlines())) <= 80
     assert re.search(r"exact +5 +0\.200 +\d\.\d+ +\+\d\.\d+", printed.out)
     lines = [json.loads(line) for line in lodestone("evaluate", "compare", *runs, "--json").out.splitlines()]
-    assert [line["name"] for line in lines] == ["exact", "f1", "right"]
+    assert [line["name"] for line in lines] == ["exact", "f1", "right", "brier"]
     assert lines[2]["difference"]["p_value"] == 1
 
 
