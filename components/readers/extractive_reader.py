@@ -183,6 +183,12 @@ class ExtractiveReader:
         """Whether scores are probabilities; known after `warm_up`."""
         return self._scoring is not None and self._scoring.calibrated
 
+    @property
+    def fitted_calibration(self) -> Calibration | None:
+        """What turns margins into probabilities; None where scores are none. Loads the model if need be."""
+        self.warm_up()
+        return self._scoring.calibration if isinstance(self._scoring, CalibratedScoring) else None
+
     @component.output_types(answers=list[ExtractedAnswer], meta=dict[str, Any])
     def run(
         self,

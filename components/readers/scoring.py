@@ -47,7 +47,7 @@ class CalibratedScoring:
     calibrated = True
 
     def __init__(self, calibration: Calibration) -> None:
-        self._calibration = calibration
+        self.calibration = calibration
 
     def rank(self, quote: Quote) -> float:
         """By the margin over the null score."""
@@ -57,7 +57,7 @@ class CalibratedScoring:
         self, query: str, documents: Sequence[Document], merged: Sequence[MergedAnswer], settings: ReadSettings
     ) -> list[ExtractedAnswer]:
         """See `Scoring.answers`."""
-        distribution = self._calibration.distribution(gather_evidence(query, documents, merged))
+        distribution = self.calibration.distribution(gather_evidence(query, documents, merged))
         order = sorted(range(len(distribution.answers)), key=lambda index: -distribution.answers[index])
         scores = [float(distribution.answers[index]) for index in order]
         rest = merged[len(order) :]

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from lodestone import __version__
-from lodestone.commands import ask, delete, draw, evaluate, index, quantize, search, status, validate
+from lodestone.commands import ask, calibrate, delete, draw, evaluate, index, quantize, search, status, validate
 from lodestone.commands.console import configure_logging, fail
 from lodestone.components.errors import LodestoneError
 
@@ -24,6 +24,7 @@ app.command()(search.search)
 app.command()(delete.delete)
 app.command()(status.status)
 app.command()(quantize.quantize)
+app.command()(calibrate.calibrate)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(validate.validate)
 app.command()(draw.draw)

@@ -37,18 +37,16 @@ def test_the_fit_finds_the_weights_that_made_the_data() -> None:
         assert fitted.weights(part) == pytest.approx(TRUTH.weights(part), abs=tolerance)
 
 
-def test_a_stiff_fit_to_few_questions_moves_the_biases_only() -> None:
+def test_a_hundred_questions_of_another_domain_bring_a_calibration_to_it_and_keep_what_it_knew() -> None:
     other = Calibration.of(
         TRUTH.weights("found") + np.array([0, 0, 1.5]), TRUTH.weights("which"), TRUTH.weights("exact") - [0, 0, 2.0]
     )
-    fitted = fit_calibration(drawn(150, other), start=TRUTH, stiffness=1e6)
-    assert fitted.weights("which") == pytest.approx(TRUTH.weights("which"), abs=1e-3)
-    assert fitted.weights("found")[:-1] == pytest.approx(TRUTH.weights("found")[:-1], abs=1e-3)
-    assert fitted.found["bias"] == pytest.approx(other.found["bias"], abs=0.8)
-    assert fitted.exact["bias"] == pytest.approx(other.exact["bias"], abs=0.8)
-    unseen = drawn(2000, other, seed=1)
-    before, after = (expected_calibration_error(*top_answers(each, unseen)[:2]) for each in (TRUTH, fitted))
-    assert after < 0.5 * before
+    seen, unseen = drawn(100, other, seed=2), drawn(2000, other, seed=1)
+    drawn_towards, fresh = fit_calibration(seen, start=TRUTH), fit_calibration(seen)
+    before, after = (expected_calibration_error(*top_answers(each, unseen)[:2]) for each in (TRUTH, drawn_towards))
+    assert after < 0.6 * before
+    moved, lost = (np.abs(each.weights("which") - TRUTH.weights("which")).sum() for each in (drawn_towards, fresh))
+    assert moved < lost
 
 
 def test_a_question_counts_as_often_as_its_weight_says() -> None:
