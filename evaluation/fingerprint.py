@@ -8,16 +8,17 @@ from typing import Any
 
 from haystack import Pipeline
 
+from lodestone import __version__
 from lodestone.components.models import resolve_model
 from lodestone.components.readers.calibration import hash_weights
 
 
 def fingerprint(*parts: Any) -> str:
-    """SHA-256 (hex) of JSON values; whatever else is among them counts by its text.
+    """SHA-256 (hex) of JSON values and our version; whatever else is among them counts by its text.
 
     :param parts: The values.
     """
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([__version__, *parts], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def hash_files(files: Iterable[Path]) -> str:
@@ -60,8 +61,16 @@ def hash_pipeline(pipeline: Pipeline) -> str:
 def hash_index(store: Any) -> str:
     """SHA-256 (hex) of what an index holds, by its ledger.
 
-    :param store: The document store; of one without a ledger only the number of passages counts.
+    :param store: The document store; of one without a ledger only the number of passages counts, and None for nothing.
     """
     records = store.sources() if hasattr(store, "sources") else ()
     ledger = sorted([record.root, record.path, record.content_hash, record.pipeline] for record in records)
-    return fingerprint(ledger, store.count_documents())
+    return fingerprint(ledger, count_passages(store))
+
+
+def count_passages(store: Any) -> int | None:
+    """How many passages a pipeline's index holds.
+
+    :param store: The document store; None for a pipeline without one, which gives None.
+    """
+    return None if store is None else int(store.count_documents())

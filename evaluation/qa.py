@@ -11,7 +11,14 @@ from haystack import Pipeline
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.normalize import normalize_answer
 from lodestone.evaluation.corpus import origin
-from lodestone.evaluation.fingerprint import fingerprint, hash_files, hash_index, hash_pipeline, hash_reader
+from lodestone.evaluation.fingerprint import (
+    count_passages,
+    fingerprint,
+    hash_files,
+    hash_index,
+    hash_pipeline,
+    hash_reader,
+)
 from lodestone.evaluation.judging import checked_threshold, judge_answering
 from lodestone.evaluation.partial import Entry, Partial, Progress, run_all, sampled
 from lodestone.evaluation.records import Guess, Record
@@ -104,7 +111,7 @@ def evaluate_qa(
         "reader": asked.model,
         "reader_sha256": reads,
         "pipeline_sha256": pipeline_hash,
-        "passages": asked.store.count_documents(),
+        "passages": count_passages(asked.store),
         "no_answer_threshold": threshold,
         "sample": sample,
     }

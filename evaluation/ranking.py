@@ -9,7 +9,7 @@ from haystack import Pipeline
 from lodestone.components.errors import ConfigurationError
 from lodestone.evaluation.bootstrap import confidence_interval
 from lodestone.evaluation.corpus import origin
-from lodestone.evaluation.fingerprint import fingerprint, hash_files, hash_index, hash_pipeline
+from lodestone.evaluation.fingerprint import count_passages, fingerprint, hash_files, hash_index, hash_pipeline
 from lodestone.evaluation.judging import Judgement
 from lodestone.evaluation.partial import Entry, Partial, Progress, run_all, sampled
 from lodestone.evaluation.results import Result
@@ -74,7 +74,7 @@ def evaluate_retrieval(
     intervals = {name: confidence_interval([each[name] for each in by_query]) for name in measures}
     settings = {
         "pipeline_sha256": pipeline_hash,
-        "passages": asked.store.count_documents(),
+        "passages": count_passages(asked.store),
         "depth": depth,
         "sample": sample,
     }

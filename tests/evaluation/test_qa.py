@@ -96,6 +96,15 @@ class FixedRetriever:
         return {"documents": [Document(content=text, meta={"source": source}) for text, source in texts][:top_k]}
 
 
+@component
+class StorelessRetriever:
+    """Gives passages that are in no store."""
+
+    @component.output_types(documents=list[Document])
+    def run(self, query: str) -> dict[str, list[Document]]:
+        return FixedRetriever(FixedStore()).run(query)
+
+
 class FixedStore:
     """A store with as many passages as it is said to have."""
 
@@ -129,9 +138,9 @@ class FixedReader:
         return {"answers": [quote, none]}
 
 
-def fixed_pipeline(store: FixedStore, reader: object) -> Pipeline:
+def fixed_pipeline(store: FixedStore | None, reader: object) -> Pipeline:
     pipeline = Pipeline()
-    pipeline.add_component("retriever", FixedRetriever(store))
+    pipeline.add_component("retriever", StorelessRetriever() if store is None else FixedRetriever(store))
     pipeline.add_component("reader", reader)  # type: ignore[arg-type]
     pipeline.connect("retriever.documents", "reader.documents")
     return pipeline
@@ -150,6 +159,13 @@ def test_ranks_are_those_of_the_answer_as_whole_words_and_of_the_document(tmp_pa
     assert result.questions[0]["guesses"] == ({"text": "Ida Holm", "score": 0.7, "source": "b.md"},)
     assert result.metrics["answer_recall@3"] == 0.5
     assert result.settings["passages"] == 3
+
+
+def test_a_pipeline_without_a_store_is_asked_too(tmp_path: Path) -> None:
+    file = lines(tmp_path, {"question": "Who?", "answer": "Ida Holm"})
+    result = evaluate_qa(file, read_qa(file), fixed_pipeline(None, FixedReader()))
+    assert result.settings["passages"] is None
+    assert result.metrics["exact"] == 100
 
 
 def test_a_stopped_run_is_taken_up_unless_the_index_has_changed(tmp_path: Path) -> None:
