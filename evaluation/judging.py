@@ -18,7 +18,7 @@ from lodestone.evaluation.calibration_metrics import (
     risk_coverage,
 )
 from lodestone.evaluation.records import Record
-from lodestone.evaluation.squad import Question, exact_match, f1, is_right
+from lodestone.evaluation.squad import Question, exact_match, f1
 from lodestone.evaluation.squad_metrics import squad_metrics
 
 RANKS = (1, 3, 5)
@@ -61,7 +61,7 @@ def judge_reading(records: Sequence[Record], threshold: float) -> Judgement:
     :param records: What was answered.
     :param threshold: Above which probability of "no answer" a question counts as given none.
     :returns: The figures of the SQuAD script under its names; those of `calibration_metrics` on whether the best quote
-        is right (its F1 with an accepted answer is at least 0.5), and on whether there is an answer.
+        is right (an exact match with an accepted answer), and on whether there is an answer.
     """
     questions = [Question(record.id, record.question, "", record.accepted) for record in records]
     none = [record.no_answer for record in records]
@@ -119,7 +119,7 @@ def judge_answering(records: Sequence[Record], threshold: float) -> Judgement:
 
 def _measures(record: Record, threshold: float) -> dict[str, float]:
     said = "" if record.no_answer > threshold else record.best
-    right = float(bool(record.accepted) and is_right(record.best, record.accepted))
+    right = exact_match(record.best, record.accepted) if record.accepted else 0.0
     measures = {"exact": exact_match(said, record.accepted), "f1": f1(said, record.accepted), "right": right}
     return {**measures, "brier": (record.score - right) ** 2} if record.calibrated else measures
 

@@ -54,7 +54,7 @@ _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
         ("no_answer_average_precision", "  average precision", _NUMBER),
     ],
     "What the score of the best quote is worth": [
-        ("right", "Best quote right (F1 of at least 0.5)", _FRACTION),
+        ("right", "Best quote right, to the word", _FRACTION),
         ("right_auroc", "Tells right quotes from wrong ones, AUROC", _NUMBER),
         ("ece", "Calibration error (ECE, 15 bins)", _NUMBER),
         ("brier", "Brier score", _NUMBER),

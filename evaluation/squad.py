@@ -10,9 +10,6 @@ from typing import Any
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.normalize import normalize_answer
 
-# From this F1 with an accepted answer on, an answer counts as right where the question is "right or wrong?".
-RIGHT_F1 = 0.5
-
 
 @dataclass(frozen=True)
 class Question:
@@ -75,15 +72,6 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
     :param answers: The accepted answers; none means that the question has no answer.
     """
     return max(_f1(prediction, gold) for gold in _accepted(answers))
-
-
-def is_right(prediction: str, answers: Sequence[str]) -> bool:
-    """Whether an answer counts as right: its F1 with an accepted answer is at least 0.5.
-
-    :param prediction: The predicted answer, "" for "no answer".
-    :param answers: The accepted answers; none means that the question has no answer.
-    """
-    return f1(prediction, answers) >= RIGHT_F1
 
 
 def _articles(path: Path) -> list[Any]:

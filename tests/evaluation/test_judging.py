@@ -22,7 +22,7 @@ def record(
     return Record(str(number), "Who?", accepted, given, none, calibrated, **found)  # type: ignore[arg-type]
 
 
-# Right, missed, wrong, rightly none, made up, and nothing given.
+# Partly right, missed, wrong, rightly none, made up, and nothing given.
 RECORDS = [
     record(1, ("Holm",), [("Ida Holm", 0.8), ("Holm", 0.1)], 0.1, source="Ida Holm.txt", answer_rank=1, source_rank=1),
     record(2, ("Holm",), [("Holm", 0.3)], 0.6, source="b.txt", answer_rank=3, source_rank=2),
@@ -38,16 +38,16 @@ def test_figures_by_hand() -> None:
     assert figures["exact"] == pytest.approx(100 / 6)
     assert figures["f1"] == pytest.approx(100 * (2 / 3 + 1) / 6)
     assert (figures["HasAns_total"], figures["NoAns_exact"]) == (4, 50)
-    assert figures["right"] == pytest.approx(2 / 6)
+    assert figures["right"] == pytest.approx(1 / 6)
     assert figures["no_answer_said"] == pytest.approx(3 / 6)
     # No answer: 0.8 and 0.3 against 0.1, 0.6, 0.1 and 1.0.
     assert figures["no_answer_auroc"] == pytest.approx((3 + 2) / 8)
-    # Right: 0.8 and 0.3 against 0.6, 0.2, 0.7 and 0.0.
-    assert figures["right_auroc"] == pytest.approx((4 + 2) / 8)
-    assert figures["brier"] == pytest.approx((0.04 + 0.49 + 0.36 + 0.04 + 0.49 + 0) / 6)
-    assert (figures["above_0.7"], figures["right_above_0.7"]) == (pytest.approx(1 / 6), 1)
+    # Right: 0.3 against 0.8, 0.6, 0.2, 0.7 and 0.0.
+    assert figures["right_auroc"] == pytest.approx(2 / 5)
+    assert figures["brier"] == pytest.approx((0.64 + 0.49 + 0.36 + 0.04 + 0.49 + 0) / 6)
+    assert (figures["above_0.7"], figures["right_above_0.7"]) == (pytest.approx(1 / 6), 0)
     assert "right_above_0.8" not in figures
-    assert figures["coverage_at_0.8"] == pytest.approx(1 / 6)
+    assert figures["coverage_at_0.8"] == 0
 
 
 def test_answers_further_down_and_retrieval_by_hand() -> None:
