@@ -17,7 +17,7 @@ Float64Array = NDArray[np.float64]
 # The names of the columns of `Evidence`, which are those of the weights in a calibration file.
 FOUND = ("best_margin", "best_share_in_passage")
 WHICH = ("margin", "log_rank", "share_in_sentence", "share_in_passage")
-EXACT = ("certainty", "log_words")
+EXACT = ("lead", "log_words")
 # Answers further down the list of margins weigh nothing beside these.
 CONSIDERED = 30
 
@@ -33,7 +33,7 @@ class Evidence:
         position among those read, from 0); the shares of the question's words in the answer's sentence, and in its
         passage with the headings above it.
     :param exact: What tells whether the words begin and end where they should, float64, shape (answers, len(EXACT)):
-        `Quote.certainty`; log(1 + words).
+        `Quote.lead`; log(1 + words).
     """
 
     texts: tuple[str, ...]
@@ -63,7 +63,7 @@ def gather_evidence(query: str, documents: Sequence[Document], merged: Sequence[
             in_passage[passage] = wording.share_in(searchable_text(quote.document))
         around = wording.share_around(content, quote.start, quote.end)
         which.append((quote.margin, math.log1p(positions[passage]), around, in_passage[passage]))
-        exact.append((quote.certainty, math.log1p(count_words(quote.text))))
+        exact.append((quote.lead, math.log1p(count_words(quote.text))))
         texts.append(quote.text)
     found = (which[0][0], max(in_passage.values())) if which else (0.0, 0.0)
     return Evidence(

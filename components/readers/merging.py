@@ -11,6 +11,8 @@ from haystack import Document
 
 from lodestone.components.readers.normalize import normalize_answer
 
+MOST_LEAD = 10.0
+
 
 @dataclass(frozen=True)
 class Quote:
@@ -21,8 +23,8 @@ class Quote:
     :param end: The character behind the last one.
     :param margin: Logit margin over the null score of the window it was found in.
     :param logit: Start plus end logit.
-    :param certainty: Log of the share that its words have in the softmax over all spans of its window that overlap it:
-        0.0 where no other cut of them competes.
+    :param lead: How far its margin lies above that of the best span of its window that overlaps it but has other words
+        after SQuAD's normalisation; 10.0 if there is none, or it is further away.
     """
 
     document: Document
@@ -30,7 +32,7 @@ class Quote:
     end: int
     margin: float
     logit: float
-    certainty: float = 0.0
+    lead: float = MOST_LEAD
 
     @property
     def text(self) -> str:
@@ -94,13 +96,13 @@ class Merger:
     def add(self, quotes: Sequence[Quote], considered: int | None = None) -> None:
         """Take in the quotes of one window; those that a better one of the same window rules out are let go at once.
 
-        :param quotes: The window's quotes; all of them tell how certain the cut of each is.
+        :param quotes: The window's quotes; all of them tell how clear the cut of each is.
         :param considered: How many of them, the best ones, may be answers; None for all.
         """
         best: list[Quote] = []
         for quote in sorted(quotes, key=self._order)[:considered]:
             if not any(_competes(quote, rival, self._threshold) for rival in best):
-                best.append(replace(quote, certainty=_certainty(quote, quotes)))
+                best.append(replace(quote, lead=_lead(quote, quotes)))
         if best:
             self._kept.setdefault(best[0].origin, []).extend(best)
 
@@ -150,17 +152,11 @@ class _Neighbours:
         self._longest = max(self._longest, end - start)
 
 
-def _certainty(quote: Quote, quotes: Sequence[Quote]) -> float:
+def _lead(quote: Quote, quotes: Sequence[Quote]) -> float:
+    overlapping = (each for each in quotes if min(quote.end, each.end) > max(quote.start, each.start))
     text = normalize_answer(quote.text)
-    same = every = 0.0
-    for rival in quotes:
-        if min(quote.end, rival.end) > max(quote.start, rival.start):
-            # Against overflow: a cut that is better by this much leaves nothing to the quote.
-            weight = math.exp(min(rival.margin - quote.margin, 50.0))
-            every += weight
-            if normalize_answer(rival.text) == text:
-                same += weight
-    return math.log(same / every)
+    rivals = (each.margin for each in overlapping if normalize_answer(each.text) != text)
+    return min(MOST_LEAD, quote.margin - max(rivals, default=-math.inf))
 
 
 def _competes(quote: Quote, rival: Quote, threshold: float | None) -> bool:

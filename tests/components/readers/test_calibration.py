@@ -17,10 +17,10 @@ from lodestone.components.readers.evidence import EXACT, WHICH, Evidence
 SHIPPED = Calibration.load(resolve_model("lodestone/reader-minilm") / "calibration.json")
 
 
-def evidence(margins: list[float], certainties: list[float] | None = None) -> Evidence:
+def evidence(margins: list[float], leads: list[float] | None = None) -> Evidence:
     which, exact = np.zeros((len(margins), len(WHICH))), np.zeros((len(margins), len(EXACT)))
     which[:, 0] = margins
-    exact[:, 0] = 0.0 if certainties is None else certainties
+    exact[:, 0] = 0.0 if leads is None else leads
     best = max(margins, default=0.0)
     return Evidence(tuple(map(str, margins)), np.array([best, 0.5]), which, exact)
 
@@ -41,9 +41,9 @@ def test_a_larger_margin_makes_an_answer_likelier_and_no_answer_less_likely() ->
 
 
 def test_an_uncertain_cut_is_less_likely_to_be_exact_but_as_likely_the_place() -> None:
-    sure, unsure = SHIPPED.distribution(evidence([5.0], [-0.01])), SHIPPED.distribution(evidence([5.0], [-1.5]))
+    sure, unsure = SHIPPED.distribution(evidence([5.0], [8.0])), SHIPPED.distribution(evidence([5.0], [0.1]))
     assert unsure.places[0] == pytest.approx(sure.places[0])
-    assert unsure.answers[0] < 0.8 * sure.answers[0]
+    assert unsure.answers[0] < 0.9 * sure.answers[0]
 
 
 def test_a_calibration_is_the_same_after_saving(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from lodestone.components.readers.wording import QuestionWording
 TEXT = "The harbour is old. The tower of Varnholm was built by Ida Holm in 1911! Ships come at dawn."
 
 
-def answer(document: Document, words: str, margin: float, certainty: float = 0.0) -> MergedAnswer:
+def answer(document: Document, words: str, margin: float, lead: float = 0.0) -> MergedAnswer:
     start = (document.content or "").index(words)
-    return MergedAnswer([Quote(document, start, start + len(words), margin, margin, certainty)])
+    return MergedAnswer([Quote(document, start, start + len(words), margin, margin, lead)])
 
 
 def test_words_of_the_question_are_looked_for_by_their_stems_without_stop_words() -> None:
