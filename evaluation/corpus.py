@@ -9,11 +9,12 @@ from haystack import Document
 
 # Names, in the metadata of its passages, the text of the data's corpus that a passage was cut from.
 ENTRY = "evaluation_entry"
-_RECORDS_A_FILE = 1000
+# A file is indexed whole or, when the run is killed, again.
+_RECORDS_A_FILE = 100
 
 
 def write_corpus(texts: Iterable[tuple[str, str]], folder: Path) -> None:
-    """Write texts as JSON lines, 1,000 a file.
+    """Write texts as JSON lines, 100 a file.
 
     :param texts: Name and text of each.
     :param folder: Where to; it is made.

@@ -76,11 +76,11 @@ def test_the_paragraphs_of_a_squad_file_are_its_corpus_each_once(tmp_path: Path)
         read_qa(tmp_path / "squad.json")
 
 
-def test_a_corpus_is_written_in_files_of_a_thousand_texts(tmp_path: Path) -> None:
-    write_corpus(((str(number), f"text {number}\n") for number in range(1001)), tmp_path / "corpus")
+def test_a_corpus_is_written_in_files_of_a_hundred_texts(tmp_path: Path) -> None:
+    write_corpus(((str(number), f"text {number}\n") for number in range(101)), tmp_path / "corpus")
     first, second = sorted((tmp_path / "corpus").iterdir())
-    assert len(first.read_text().splitlines()) == 1000
-    assert json.loads(second.read_text()) == {"content": "text 1000\n", ENTRY: "1000"}
+    assert len(first.read_text().splitlines()) == 100
+    assert json.loads(second.read_text()) == {"content": "text 100\n", ENTRY: "100"}
 
 
 @component
