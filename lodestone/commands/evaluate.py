@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lodestone.evaluation.partial import Progress
     from lodestone.evaluation.results import Result
 
-_ANSWERS, _CORPUS, _INDEX = "answers.jsonl", "corpus", "index"
+_ANSWERS = "answers.jsonl"
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -115,7 +115,7 @@ def qa(
 ) -> None:
     """Ask a query pipeline questions of a corpus: retrieval, answers and their scores together."""
     from lodestone.components.errors import ConfigurationError
-    from lodestone.evaluation.corpus import write_corpus
+    from lodestone.evaluation.fingerprint import fingerprint
     from lodestone.evaluation.qa import evaluate_qa, read_qa
     from lodestone.pipelines import load_pipeline
 
@@ -126,12 +126,10 @@ def qa(
     overrides = {"ExtractiveReader": {"model": reader}} if reader is not None else None
     with _work(output) as work:
         if corpus:
-            index = work / _INDEX
+            index = work / f"index-{fingerprint(indexing, [path.resolve() for path in corpus])[:12]}"
             index_corpus(corpus, indexing, index)
         elif index is None and asked.paragraphs:
-            write_corpus(asked.paragraphs.items(), work / _CORPUS)
-            index = corpus_index if corpus_index is not None else work / _INDEX
-            index_corpus([work / _CORPUS], indexing, index, root_name=_root_name([data]))
+            index = _index_own(asked.paragraphs.items(), [data], indexing, corpus_index, work)
         loaded = load_pipeline(pipeline, index=index, overrides=overrides)
         with _progress() as progress:
             result = evaluate_qa(
@@ -160,7 +158,6 @@ def retrieval(
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection with what a query pipeline has before its reader."""
-    from lodestone.evaluation.corpus import write_corpus
     from lodestone.evaluation.ranking import MEASURES, collection_files, evaluate_retrieval
     from lodestone.evaluation.retrieval import measure, read_collection
     from lodestone.pipelines import load_pipeline
@@ -171,9 +168,7 @@ def retrieval(
     collection = read_collection(folder)
     with _work(output) as work:
         texts = ((name, f"{entry.title}\n\n{entry.text}".strip()) for name, entry in collection.corpus.items())
-        write_corpus(texts, work / _CORPUS)
-        index = corpus_index if corpus_index is not None else work / _INDEX
-        index_corpus([work / _CORPUS], indexing, index, root_name=_root_name(collection_files(folder)[:1]))
+        index = _index_own(texts, collection_files(folder)[:1], indexing, corpus_index, work)
         loaded = load_pipeline(pipeline, index=index)
         with _progress() as progress:
             result = evaluate_retrieval(
@@ -241,11 +236,18 @@ def _progress() -> "Iterator[Progress]":
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _root_name(files: list[Path]) -> str:
-    """What the root of the data's own corpus is called: another name for other data."""
-    from lodestone.evaluation.fingerprint import hash_files
+def _index_own(
+    texts: Iterable[tuple[str, str]], files: list[Path], indexing: str, index: Path | None, work: Path
+) -> Path:
+    """Index the corpus that comes with the data; nothing of other data is in that index."""
+    from lodestone.evaluation.corpus import write_corpus
+    from lodestone.evaluation.fingerprint import fingerprint, hash_files
 
-    return f"evaluation-{hash_files(files)[:12]}"
+    name = f"evaluation-{hash_files(files)[:12]}"
+    index = index if index is not None else work / f"index-{fingerprint(indexing, name)[:12]}"
+    write_corpus(texts, work / name)
+    index_corpus([work / name], indexing, index, root_name=name)
+    return index
 
 
 def _check_outputs(data: Path, output: Path | None, report: Path | None) -> None:

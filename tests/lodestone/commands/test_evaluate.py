@@ -102,6 +102,26 @@ def test_questions_in_lines_are_asked_of_files_or_of_an_index(
     assert (both.code, "either --corpus" in both.err) == (2, True)
 
 
+def test_what_was_stopped_over_one_corpus_is_not_asked_of_another(
+    lodestone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, output = tmp_path / "questions.jsonl", tmp_path / "a.json"
+    questions.write_text('{"question": "Who built the lighthouse?", "answer": "Ida Holm"}\n')
+    for name, text in (("one", "The mill is old."), ("other", "The lighthouse was built by Ida Holm.")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text.txt").write_text(text)
+    options = ["evaluate", "qa", "--data", questions, "--output", output, "--json", "--corpus"]
+    with monkeypatch.context() as stop:
+
+        def interrupted(*args: Any, **options: Any) -> None:
+            raise KeyboardInterrupt
+
+        stop.setattr("lodestone.evaluation.qa.run_all", interrupted)
+        assert lodestone(*options, tmp_path / "one").code == 1
+    result = json.loads(lodestone(*options, tmp_path / "other").out)
+    assert (result["settings"]["passages"], result["metrics"]["exact"]) == (1, 100)
+
+
 def test_a_collection_is_searched_by_its_documents_names(lodestone: Run, collection: Path, tmp_path: Path) -> None:
     output = tmp_path / "result.json"
     options = ["--measure", "RR", "--measure", "R@1", "--output", output, "--report", tmp_path / "report.html"]
