@@ -42,7 +42,8 @@ def hash_reader(reader: Any) -> str:
     model, calibration = getattr(reader, "model", None), getattr(reader, "calibration", None)
     if not isinstance(model, str):
         return fingerprint(parameters)
-    folder = resolve_model(model)
+    token = getattr(reader, "token", None)
+    folder = resolve_model(model, token=token.resolve_value() if token is not None else None)
     files = [*sorted(folder.glob("*.json")), *([Path(calibration)] if calibration is not None else [])]
     return fingerprint(parameters, hash_weights(folder), hash_files(file for file in files if file.is_file()))
 
