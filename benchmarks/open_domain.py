@@ -18,11 +18,12 @@ import random
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from open_domain_readings import readings
+from open_domain_readings import PASSAGES, readings
 from open_domain_rules import (
     Answers,
     Floats,
@@ -41,8 +42,8 @@ from open_domain_rules import (
 )
 
 from lodestone.components.models import DEFAULT_READER, resolve_model
-from lodestone.components.readers.calibration import Calibration
-from lodestone.evaluation.calibrating import error_of_perfect
+from lodestone.components.readers.calibration import Calibration, hash_weights
+from lodestone.evaluation.calibrating import FOLDS, Stated, error_of_perfect, held_out
 from lodestone.evaluation.calibration import fit_calibration
 from lodestone.evaluation.calibration_metrics import (
     auroc,
@@ -53,6 +54,7 @@ from lodestone.evaluation.calibration_metrics import (
     reliability_curve,
     right_above,
 )
+from lodestone.evaluation.fingerprint import hash_files
 
 DRAWS = 20
 PEER = """
@@ -88,7 +90,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--peer-python", type=Path, help="python of an environment with transformers-haystack")
     parser.add_argument("--peer-questions", type=int, default=300)
-    parser.add_argument("--new-domain", type=int, default=100, help="labelled questions to adapt with")
+    parser.add_argument(
+        "--new-domain", type=int, nargs="+", default=[100, 300], help="labelled questions to adapt with"
+    )
+    parser.add_argument(
+        "--fit", type=Path, help="write a calibration fitted on all files but the last, which it has not seen"
+    )
     parser.add_argument("--plot", type=Path, help="draw the reliability diagram here")
     arguments = parser.parse_args()
     counts = arguments.questions + [arguments.questions[-1]] * len(arguments.data)
@@ -100,7 +107,7 @@ def main() -> None:
     samples = {
         file.stem: read(file, count, arguments.precision) for file, count in zip(arguments.data, counts, strict=False)
     }
-    first, *others = samples
+    first = next(iter(samples))
     for name, sample in samples.items():
         print(f"{name}: {len(sample)} questions, {int((~sample.answerable).sum())} of them unanswerable")
     own = samples[first]
@@ -110,7 +117,9 @@ def main() -> None:
     print_rules(own, answers)
     print_maps(own, answers)
     print_thresholds(own, answers)
-    print_domains(samples, first, others, arguments.new_domain)
+    print_domains(samples, first, arguments.new_domain)
+    if arguments.fit is not None:
+        write_fit(arguments, samples)
     if arguments.precisions:
         print_precisions(arguments, own, read)
     if arguments.plot is not None:
@@ -241,7 +250,7 @@ def print_thresholds(own: Sample, answers: Answers) -> None:
         print(f"| {threshold} | {share:.3f} | {_number(correct)} |")
 
 
-def print_domains(samples: dict[str, Sample], first: str, others: Sequence[str], labels: int) -> None:
+def print_domains(samples: dict[str, Sample], first: str, counts: Sequence[int]) -> None:
     """Print how far fits carry over to domains that they have not seen, and what a few labelled questions add."""
     print("\nOn other domains\n")
     print("| measured on | fitted on | right | stated | AUROC right | ECE | ECE of perfect probabilities |")
@@ -256,16 +265,8 @@ def print_domains(samples: dict[str, Sample], first: str, others: Sequence[str],
             print(_domain_row(name, fitted_on, sample, calibrated(sample, calibration)))
         if name == first:
             continue
-        scored = sample.part(range(len(sample)))
-        drawn = [adapted(scored, whole, labels, draw) for draw in range(DRAWS)]
-        errors = [expected_calibration_error(p, right) for p, right in drawn]
-        floors = [error_of_perfect(p, 20) for p, _ in drawn]
-        print(
-            f"| {name} | {first}, then {labels} of its own, mean of {DRAWS} draws | "
-            f"{np.mean([right.mean() for _, right in drawn]):.3f} | {np.mean([p.mean() for p, _ in drawn]):.3f} | "
-            f"{np.mean([auroc(p, right) or 0.5 for p, right in drawn]):.3f} | "
-            f"{np.mean(errors):.3f} ± {np.std(errors):.3f} | {np.mean(floors):.3f} |"
-        )
+        for labels in counts:
+            print(_adapted_row(name, first, sample, whole, labels))
 
 
 def pooled(samples: Sequence[Sample]) -> Calibration:
@@ -283,6 +284,45 @@ def adapted(sample: Sample, start: Calibration, labels: int, draw: int) -> tuple
     rest = sample.part(places[labels:])
     found = calibrated(rest, fitted)
     return found.scores, rest.exact(found.texts)
+
+
+def write_fit(arguments: argparse.Namespace, samples: dict[str, Sample]) -> None:
+    """Fit on all files but the last and write the calibration with its figures on held-out folds."""
+    *seen, unseen = samples.values()
+    fitted = pooled(seen)
+    questions = [question for sample in seen for question in sample.labelled]
+    weights = [len(questions) / len(seen) / len(sample) for sample in seen for _ in range(len(sample))]
+    stated = held_out(questions, questions, None, weights)
+    known = calibrated(unseen, fitted)
+    record = {
+        "data": [
+            {"file": file.name, "sha256": hash_files([file]), "questions": len(sample)}
+            for file, sample in zip(arguments.data, seen, strict=False)
+        ],
+        "retrieval": "BM25 over the paragraphs of all files",
+        "questions": len(questions),
+        "unanswerable": sum(int((~sample.answerable).sum()) for sample in seen),
+        "found_in_passages": sum(question.place is not None for question in questions),
+        "passages_per_question": PASSAGES,
+        "right": "exact match after SQuAD's normalisation",
+        "precision": arguments.precision,
+        "started_from": None,
+        "folds": FOLDS,
+        "held_out": {arguments.precision: {"before": None, "after": stated.figures()}},
+        "unseen": {arguments.data[-1].name: Stated(known.scores, unseen.exact(known.texts)).figures()},
+    }
+    weights_sha256 = hash_weights(resolve_model(arguments.reader))
+    replace(fitted, weights_sha256=weights_sha256, fitted_on=record).save(arguments.fit)
+    print(f"\nfitted on {len(questions)} questions, in {arguments.fit}: {json.dumps(record['held_out'])}")
+    print(f"unseen: {json.dumps(record['unseen'])}")
+    for name, sample in samples.items():
+        found = calibrated(sample, fitted)
+        assert found.none is not None
+        said = found.none > 0.5
+        print(
+            f'{name}: "no answer" said to {said[sample.answerable].mean():.3f} of the answerable questions'
+            + (f", {said[~sample.answerable].mean():.3f} of the others" if (~sample.answerable).any() else "")
+        )
 
 
 def print_precisions(arguments: argparse.Namespace, own: Sample, read: Callable[[Path, int, str], Sample]) -> None:
@@ -317,6 +357,18 @@ def plot(file: Path, samples: dict[str, Sample], first: str, answers: Answers) -
     axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     figure.savefig(file, metadata={"Date": None})
+
+
+def _adapted_row(name: str, first: str, sample: Sample, start: Calibration, labels: int) -> str:
+    drawn = [adapted(sample, start, labels, draw) for draw in range(DRAWS)]
+    errors = [expected_calibration_error(p, right) for p, right in drawn]
+    floor = np.mean([error_of_perfect(p, 20) for p, _ in drawn])
+    right, stated = np.mean([right.mean() for _, right in drawn]), np.mean([p.mean() for p, _ in drawn])
+    ranked = np.mean([auroc(p, right) or 0.5 for p, right in drawn])
+    return (
+        f"| {name} | {first}, then {labels} of its own, {DRAWS} draws | {right:.3f} | {stated:.3f} | {ranked:.3f} | "
+        f"{np.mean(errors):.3f} ± {np.std(errors):.3f} | {floor:.3f} |"
+    )
 
 
 def _domain_row(name: str, fitted_on: str, sample: Sample, found: Answers) -> str:
