@@ -1,10 +1,11 @@
-"""Exact match and F1 as the SQuAD 2.0 evaluation script computes them (Rajpurkar et al. 2018), and its data files."""
+"""Files in SQuAD's format, and exact match and F1 as the SQuAD 2.0 evaluation script computes them."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.normalize import normalize_answer
@@ -29,30 +30,30 @@ class Question:
 def read_squad(path: Path) -> Iterator[Question]:
     """Read a file in the format of SQuAD 1.1 or 2.0.
 
+    SQuADShifts, XQuAD, AdversarialQA and conversions of other data to this format are such files; what they have
+    beside the entries that are read here is left aside.
+
     :param path: The JSON file.
     :returns: Its questions in order.
-    :raises ConfigurationError: If the file is missing, is no JSON, or lacks an entry: the message names the place.
+    :raises ConfigurationError: If the file is missing, is no JSON, holds no question, lacks an entry, or uses an id
+        twice: the message names the place.
     """
-    try:
-        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
-        paragraphs = [
-            (f"data[{a}].paragraphs[{p}]", paragraph)
-            for a, article in enumerate(articles)
-            for p, paragraph in enumerate(article["paragraphs"])
-        ]
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{path} does not exist") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{path} is not a SQuAD file: {error!r}") from error
-    for place, paragraph in paragraphs:
-        where = place
-        try:
-            for q, question in enumerate(paragraph["qas"]):
-                where = f"{place}.qas[{q}]"
-                answers = tuple(answer["text"] for answer in question.get("answers", ()))
-                yield Question(question["id"], question["question"], paragraph["context"], answers)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"{path}: {where} is malformed: {error!r}") from error
+    articles = _articles(path)
+    places: dict[str, str] = {}
+    for a, article in enumerate(articles):
+        for p, paragraph in enumerate(_entry(path, f"data[{a}]", article, "paragraphs", list)):
+            place = f"data[{a}].paragraphs[{p}]"
+            context = _entry(path, place, paragraph, "context", str)
+            for q, entry in enumerate(_entry(path, place, paragraph, "qas", list)):
+                question = _question(path, f"{place}.qas[{q}]", entry, context)
+                if question.id in places:
+                    raise ConfigurationError(
+                        f"{path}: {place}.qas[{q}] has the id {question.id!r} of {places[question.id]}; ids must differ"
+                    )
+                places[question.id] = f"{place}.qas[{q}]"
+                yield question
+    if not places:
+        raise ConfigurationError(f"{path} holds no questions")
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
@@ -71,6 +72,53 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
     :param answers: The accepted answers; none means that the question has no answer.
     """
     return max(_f1(prediction, gold) for gold in _accepted(answers))
+
+
+def _articles(path: Path) -> list[Any]:
+    try:
+        articles = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path} does not exist") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not a SQuAD file: it is not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{path} is not a SQuAD file: not JSON: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path} is not a SQuAD file: it must be an object with `data`") from error
+    if not isinstance(articles, list):
+        raise ConfigurationError(f"{path} is not a SQuAD file: `data` must be a list, got {_kind(articles)}")
+    return articles
+
+
+def _question(path: Path, place: str, entry: Any, context: str) -> Question:
+    id_ = entry.get("id") if isinstance(entry, dict) else None
+    if not isinstance(id_, str | int):
+        raise ConfigurationError(f"{path}: {place} is malformed: `id` must be a text, got {_kind(id_)}")
+    place = f"{place} (id {str(id_)!r})"
+    text = _entry(path, place, entry, "question", str)
+    listed = _entry(path, place, entry, "answers", list) if "answers" in entry else []
+    answers = tuple(_entry(path, f"{place}.answers[{n}]", answer, "text", str) for n, answer in enumerate(listed))
+    return Question(str(id_), text, context, answers)
+
+
+def _entry(path: Path, place: str, holder: Any, name: str, kind: type) -> Any:
+    if not isinstance(holder, dict):
+        raise ConfigurationError(f"{path}: {place} is malformed: it must be an object, got {_kind(holder)}")
+    if name not in holder:
+        raise ConfigurationError(f"{path}: {place} is malformed: it has no `{name}`")
+    if not isinstance(holder[name], kind):
+        wanted = "text" if kind is str else "list"
+        raise ConfigurationError(
+            f"{path}: {place} is malformed: `{name}` must be a {wanted}, got {_kind(holder[name])}"
+        )
+    return holder[name]
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "nothing"}
+    return kinds.get(type(value), "a number")
 
 
 def _accepted(answers: Sequence[str]) -> list[str]:

@@ -41,7 +41,7 @@ class Answered:
 
     :param question: The question.
     :param answers: Quotes, best first, without "no answer".
-    :param answered: Whether an answer is likelier than there being none, whatever `min_score` left out.
+    :param answered: Whether there being an answer is likelier than there being none, whatever `min_score` left out.
     :param no_answer_score: Probability that there is no answer; where not `calibrated` 0.0, the margin of "no answer".
         None where the reader was told to give no "no answer".
     :param calibrated: Whether scores are probabilities; otherwise they are logit margins over "no answer".
@@ -271,7 +271,7 @@ def _answered(
     return Answered(
         question=question,
         answers=[quote for quote in quotes if min_score is None or quote.score >= min_score],
-        answered=bool(quotes) and (none is None or quotes[0].score > none),
+        answered=bool(answers) and answers[0].data is not None,
         no_answer_score=none,
         calibrated=bool(answers) and all(answer.meta.get("calibrated", False) for answer in answers),
         passages=passages,

@@ -1,56 +1,95 @@
-"""From logit margins to probabilities that can be compared, summed and trusted."""
+"""From logit margins and wording to probabilities that can be compared, summed and trusted."""
 
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from lodestone.components.engines.cache import cache_folder
 from lodestone.components.engines.weights import file_digest, weight_files
 from lodestone.components.errors import ConfigurationError
+from lodestone.components.readers.evidence import EXACT, FOUND, WHICH, Evidence, Float64Array
 
 CALIBRATION_FILE = "calibration.json"
-_FORMAT = 1
+BIAS = "bias"
+_FORMAT = 2
+_PARTS = {"found": (*FOUND, BIAS), "which": WHICH, "exact": (*EXACT, BIAS)}
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Probabilities over a question's answers and there being none.
+
+    :param answers: That each answer's words are exactly right, float64, shape (answers,).
+    :param places: That the right answer stands where each answer is, exactly cut or not, the same shape.
+    :param none: That the answer does not stand in what was read. With the places it sums to 1.
+    """
+
+    answers: Float64Array
+    places: Float64Array
+    none: float
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A two-parameter map from an answer's margin to the odds that it is right (Platt 1999).
+    """Three small logistic models: was the answer found, which answer is it, and are these its exact words?
 
-    `log odds = scale * margin + offset`, where the margin is the span's logit less the window's null score.
+    An answer's probability is the product of the three. "No answer" has the complement of the first, so answers and
+    "no answer" share one scale; what they lack to 1 is the probability that the right words are another cut of one of
+    the answers. The features are those of `Evidence`.
 
-    :param scale: Slope, above 0.
-    :param offset: Log odds at a margin of 0.
-    :param weights_sha256: Hash of the weights that it was fitted for, or None if it is not bound to any.
+    :param found: Weights of `FOUND` and `"bias"`: log odds that the answer was found (Platt 1999).
+    :param which: Weights of `WHICH`: utilities of the answers in a conditional logit (McFadden 1974).
+    :param exact: Weights of `EXACT` and `"bias"`: log odds that an answer at the right place is exactly cut.
+    :param weights_sha256: Hash of the model's weights that it was fitted for, or None if it is not bound to any.
     :param fitted_on: What it was fitted on and how well it did: free entries.
+    :raises ValueError: If a weight is missing, is unknown or is no finite number.
     """
 
-    scale: float
-    offset: float
+    found: Mapping[str, float]
+    which: Mapping[str, float]
+    exact: Mapping[str, float]
     weights_sha256: str | None = None
     fitted_on: dict[str, Any] = field(default_factory=dict)
 
-    def log_odds(self, margin: float) -> float:
-        """Log odds that an answer with this margin is right, judged by itself."""
-        return self.scale * margin + self.offset
+    def __post_init__(self) -> None:
+        for part, names in _PARTS.items():
+            weights = getattr(self, part)
+            if not isinstance(weights, Mapping) or set(weights) != set(names):
+                raise ValueError(f"{part!r} must have the weights {', '.join(names)}")
+            if not all(isinstance(weight, int | float) and math.isfinite(weight) for weight in weights.values()):
+                raise ValueError(f"the weights of {part!r} must be finite numbers")
 
-    def distribution(self, margins: Sequence[float]) -> tuple[list[float], float]:
-        """Probabilities of competing answers to one question, and of there being none.
+    def weights(self, part: str) -> Float64Array:
+        """The weights of one part in the order of the features, the bias last.
 
-        At most one of the merged answers is right, so their odds are weighed against each other and against "no
-        answer" in one sum, which for a single answer is Platt's map itself.
-
-        :param margins: The margin of each distinct answer.
-        :returns: The answers' probabilities and that of "no answer"; together they are 1.
+        :param part: `"found"`, `"which"` or `"exact"`.
         """
-        log_odds = [self.log_odds(margin) for margin in margins]
-        highest = max([0.0, *log_odds])
-        weights = [math.exp(value - highest) for value in log_odds]
-        none = math.exp(-highest)
-        total = none + sum(weights)
-        return [weight / total for weight in weights], none / total
+        return np.array([getattr(self, part)[name] for name in _PARTS[part]], dtype=np.float64)
+
+    @classmethod
+    def of(cls, found: Float64Array, which: Float64Array, exact: Float64Array) -> "Calibration":
+        """A calibration, bound to no model, of weights in the order that `weights` gives."""
+        return cls(_named("found", found), _named("which", which), _named("exact", exact))
+
+    def distribution(self, evidence: Evidence) -> Distribution:
+        """Probabilities of the answers to one question, and of there being none.
+
+        :param evidence: Their features.
+        """
+        if not len(evidence):
+            return Distribution(np.zeros(0), np.zeros(0), 1.0)
+        found, exact = self.weights("found"), self.weights("exact")
+        utilities = evidence.which @ self.weights("which")
+        shares = np.exp(utilities - utilities.max())
+        missing = float(_sigmoid(-(evidence.found @ found[:-1] + found[-1])))
+        places = (1 - missing) * shares / shares.sum()
+        return Distribution(places * _sigmoid(evidence.exact @ exact[:-1] + exact[-1]), places, missing)
 
     def save(self, path: Path) -> None:
         """Write the calibration as JSON."""
@@ -66,15 +105,20 @@ class Calibration:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data.pop("format") != _FORMAT:
-                raise ValueError("unknown format")
-            calibration = cls(**data)
-            if not (math.isfinite(calibration.scale) and calibration.scale > 0 and math.isfinite(calibration.offset)):
-                raise ValueError("scale must be a number above 0 and offset a number")
+                raise ValueError("it has another format; make it again with `lodestone calibrate`")
+            return cls(**data)
         except FileNotFoundError as error:
             raise ConfigurationError(f"calibration file {path} does not exist; leave `calibration` out") from error
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             raise ConfigurationError(f"{path} is not a calibration file: {error}") from error
-        return calibration
+
+
+def _named(part: str, weights: Float64Array) -> dict[str, float]:
+    return {name: float(weight) for name, weight in zip(_PARTS[part], weights, strict=True)}
+
+
+def _sigmoid(values: Any) -> Any:
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(values)))
 
 
 def hash_weights(folder: Path) -> str:
@@ -83,3 +127,11 @@ def hash_weights(folder: Path) -> str:
     for file in weight_files(folder):
         digest.update(bytes.fromhex(file_digest(file)))
     return digest.hexdigest()
+
+
+def cached_calibration(weights_sha256: str) -> Path:
+    """Where the calibration of a model lies whose folder is not ours to write to.
+
+    :param weights_sha256: The hash of its weights.
+    """
+    return cache_folder() / "calibrations" / f"{weights_sha256}.json"

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,15 @@ from haystack.utils import ComponentDevice, Secret
 from lodestone.components.engines import checked_engine, checked_precision, make_engine
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import DEFAULT_READER, load_tokenizer, resolve_model, tokenizer_folder
-from lodestone.components.readers.calibration import CALIBRATION_FILE, Calibration, hash_weights
+from lodestone.components.readers.calibration import (
+    CALIBRATION_FILE,
+    Calibration,
+    cached_calibration,
+    hash_weights,
+)
+from lodestone.components.readers.evidence import Evidence, gather_evidence
 from lodestone.components.readers.int8 import make_int8_if_good
-from lodestone.components.readers.merging import Merger
+from lodestone.components.readers.merging import Merger, Quote
 from lodestone.components.readers.passage_reader import PassageReader, ReadStatistics
 from lodestone.components.readers.scoring import CalibratedScoring, FactorScoring, MarginScoring, Scoring
 from lodestone.components.readers.settings import ReadSettings
@@ -90,7 +96,8 @@ class ExtractiveReader:
         :param overlap_threshold: Of two quotes of one document that share more than this fraction of either one's
             characters only the better is an answer; None keeps all.
         :param context_chars: Characters of context to give on each side of an answer.
-        :param calibration: A calibration file; None for the one in the model's folder, if there is one.
+        :param calibration: A calibration file; None for the model's own: what `lodestone calibrate` kept here for its
+            weights, else the one in its folder.
         :param calibration_factor: Score as `TransformersExtractiveReader` does, by `sigmoid(factor * logits)`, which is
             no calibrated probability; None scores as this class says.
         :param model_kwargs: Passed on to transformers when the model is loaded, by the torch engine.
@@ -184,6 +191,12 @@ class ExtractiveReader:
         """Whether scores are probabilities; known after `warm_up`."""
         return self._scoring is not None and self._scoring.calibrated
 
+    @property
+    def fitted_calibration(self) -> Calibration | None:
+        """What turns margins into probabilities; None where scores are none. Loads the model if need be."""
+        self.warm_up()
+        return self._scoring.calibration if isinstance(self._scoring, CalibratedScoring) else None
+
     @component.output_types(answers=list[ExtractedAnswer], meta=dict[str, Any])
     def run(
         self,
@@ -210,8 +223,9 @@ class ExtractiveReader:
         :param answers_per_seq: As above.
         :param no_answer: As above.
         :param overlap_threshold: As above.
-        :returns: `answers`, best first, "no answer" at its place among them. `score` is a probability where
-            `meta["calibrated"]`, else a logit margin (0 for "no answer"). `document_offset` counts in the passage,
+        :returns: `answers`, best first. `score` is a probability where `meta["calibrated"]`, else a logit margin (0 for
+            "no answer"). "No answer" has its place by its score, but is first where its probability is above one half
+            and only there. `document_offset` counts in the passage,
             `context_offset` in `context`, `meta["start"]` and `meta["end"]` in the document's text.
             `meta`: `windows` and `passages` read, and `timings_ms` by stage.
         :raises ConfigurationError: If a parameter is out of range or the model cannot be used.
@@ -282,6 +296,37 @@ class ExtractiveReader:
         answers, meta = self._answer(queries, documents_per_query, settings)
         return {"answers": answers, "meta": meta}
 
+    def read_windows(
+        self, queries: list[str], documents_per_query: list[list[Document]]
+    ) -> Iterator[tuple[int, list[Quote]]]:
+        """Read passages as `run_batch` does, and give all that was seen before anything is merged or scored.
+
+        :param queries: The questions.
+        :param documents_per_query: For each question its passages.
+        :returns: Pairs of a question's index and the quotes of one window, the best first, in no particular order.
+        :raises ConfigurationError: As in `run_batch`.
+        """
+        self.warm_up()
+        assert self._reader is not None
+        passages = [_readable(listed) for listed in documents_per_query]
+        return self._reader.read(queries, passages, self.settings, ReadStatistics())
+
+    def gather_evidence(self, queries: list[str], documents_per_query: list[list[Document]]) -> list[Evidence]:
+        """Read passages as `run_batch` does, and give what probabilities are computed from, to fit a calibration on.
+
+        :param queries: The questions.
+        :param documents_per_query: For each question its passages, in the order of their retrieval.
+        :returns: For each question the features of its answers.
+        :raises ConfigurationError: As in `run_batch`.
+        """
+        self.warm_up()
+        passages = [_readable(listed) for listed in documents_per_query]
+        mergers = self._merge(queries, passages, self.settings, ReadStatistics(), lambda quote: quote.margin)
+        return [
+            gather_evidence(query, listed, merger.merged())
+            for query, listed, merger in zip(queries, passages, mergers, strict=True)
+        ]
+
     def _answer(
         self, queries: list[str], documents: list[list[Document]], settings: ReadSettings
     ) -> tuple[list[list[ExtractedAnswer]], dict[str, Any]]:
@@ -290,32 +335,48 @@ class ExtractiveReader:
         assert self._scoring is not None
         statistics = ReadStatistics()
         passages = [_readable(listed) for listed in documents]
-        mergers = [Merger(settings.overlap_threshold, self._scoring.rank) for _ in queries]
-        for query, quotes in self._reader.read(queries, passages, settings, statistics):
-            with statistics.timed("merge"):
-                mergers[query].add(quotes)
+        mergers = self._merge(queries, passages, settings, statistics, self._scoring.rank)
         with statistics.timed("merge"):
             answers = [
-                self._scoring.answers(query, merger.merged(), settings)
-                for query, merger in zip(queries, mergers, strict=True)
+                self._scoring.answers(query, listed, merger.merged(), settings)
+                for query, listed, merger in zip(queries, passages, mergers, strict=True)
             ]
         timings = {stage: round(spent, 2) for stage, spent in statistics.milliseconds.items()}
         return answers, {"windows": statistics.windows, "passages": statistics.passages, "timings_ms": timings}
+
+    def _merge(
+        self,
+        queries: list[str],
+        passages: list[list[Document]],
+        settings: ReadSettings,
+        statistics: ReadStatistics,
+        rank: Callable[[Quote], float],
+    ) -> list[Merger]:
+        assert self._reader is not None
+        mergers = [Merger(settings.overlap_threshold, rank) for _ in queries]
+        for query, quotes in self._reader.read(queries, passages, settings, statistics):
+            with statistics.timed("merge"):
+                mergers[query].add(quotes, settings.answers_per_seq)
+        return mergers
 
     def _choose_scoring(self, folder: Path) -> Scoring:
         if self.calibration_factor is not None:
             return FactorScoring(self.calibration_factor)
         if self.calibration is not None:
             return CalibratedScoring(Calibration.load(Path(self.calibration)))
-        path = folder / CALIBRATION_FILE
-        if not path.exists():
-            logger.warning("%s has no calibration: scores are raw logit margins, not probabilities", self.model)
-            return MarginScoring()
-        calibration = Calibration.load(path)
-        if calibration.weights_sha256 not in (None, hash_weights(folder)):
-            logger.warning("%s was fitted for other weights and is left aside: scores are raw margins", path)
-            return MarginScoring()
-        return CalibratedScoring(calibration)
+        weights = hash_weights(folder)
+        for path in (cached_calibration(weights), folder / CALIBRATION_FILE):
+            if not path.exists():
+                continue
+            calibration = Calibration.load(path)
+            if calibration.weights_sha256 in (None, weights):
+                return CalibratedScoring(calibration)
+            logger.warning("%s was fitted for other weights and is left aside", path)
+        logger.warning(
+            "%s has no calibration: scores are raw logit margins, not probabilities; `lodestone calibrate` makes one",
+            self.model,
+        )
+        return MarginScoring()
 
 
 def _readable(documents: Sequence[Document]) -> list[Document]:

@@ -1,14 +1,17 @@
 """One answer out of the same quote found in several windows, passages and documents."""
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from haystack import Document
 
 from lodestone.components.readers.normalize import normalize_answer
+
+MOST_LEAD = 10.0
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Quote:
     :param end: The character behind the last one.
     :param margin: Logit margin over the null score of the window it was found in.
     :param logit: Start plus end logit.
+    :param lead: How far its margin lies above that of the best span of its window that overlaps it but has other words
+        after SQuAD's normalisation; 10.0 if there is none, or it is further away.
     """
 
     document: Document
@@ -27,6 +32,7 @@ class Quote:
     end: int
     margin: float
     logit: float
+    lead: float = MOST_LEAD
 
     @property
     def text(self) -> str:
@@ -87,12 +93,16 @@ class Merger:
         self._rank = rank
         self._kept: dict[str, list[Quote]] = {}
 
-    def add(self, quotes: Iterable[Quote]) -> None:
-        """Take in the quotes of one window; those that a better one of the same window rules out are let go at once."""
+    def add(self, quotes: Sequence[Quote], considered: int | None = None) -> None:
+        """Take in the quotes of one window; those that a better one of the same window rules out are let go at once.
+
+        :param quotes: The window's quotes; all of them tell how clear the cut of each is.
+        :param considered: How many of them, the best ones, may be answers; None for all.
+        """
         best: list[Quote] = []
-        for quote in sorted(quotes, key=self._order):
+        for quote in sorted(quotes, key=self._order)[:considered]:
             if not any(_competes(quote, rival, self._threshold) for rival in best):
-                best.append(quote)
+                best.append(replace(quote, lead=_lead(quote, quotes)))
         if best:
             self._kept.setdefault(best[0].origin, []).extend(best)
 
@@ -140,6 +150,13 @@ class _Neighbours:
         self._starts.insert(at, start)
         self._quotes.insert(at, quote)
         self._longest = max(self._longest, end - start)
+
+
+def _lead(quote: Quote, quotes: Sequence[Quote]) -> float:
+    overlapping = (each for each in quotes if min(quote.end, each.end) > max(quote.start, each.start))
+    text = normalize_answer(quote.text)
+    rivals = (each.margin for each in overlapping if normalize_answer(each.text) != text)
+    return min(MOST_LEAD, quote.margin - max(rivals, default=-math.inf))
 
 
 def _competes(quote: Quote, rival: Quote, threshold: float | None) -> bool:

@@ -22,7 +22,8 @@ from lodestone.components.readers.windows import Batch, Window, cut, fill, pack
 
 logger = logging.getLogger(__name__)
 
-_ANSWERS_PER_WINDOW = 20
+# Whatever is asked for: so many cuts of the same words tell how certain the best of them is.
+ANSWERS_PER_WINDOW = 20
 # How many passages are read before their quotes are merged down: it bounds what is held of a very large call.
 _PASSAGES_A_ROUND = 1024
 
@@ -81,7 +82,8 @@ class PassageReader:
         :param passages: For each question its passages, each with text.
         :param settings: How to read.
         :param statistics: Counts and times are added to it.
-        :returns: Pairs of a question's index and the quotes of some of its passages, in no particular order.
+        :returns: Pairs of a question's index and the quotes of one window of one of its passages, the best first, 20 or
+            `answers_per_seq` of them, whichever is more; in no particular order.
         """
         questions = self._question_tokens(queries, settings.max_query_length)
         asked: dict[str, list[tuple[int, Document]]] = defaultdict(list)
@@ -157,7 +159,7 @@ class PassageReader:
         settings: ReadSettings,
         statistics: ReadStatistics,
     ) -> Iterator[tuple[Window, list[Span]]]:
-        count = _ANSWERS_PER_WINDOW if settings.answers_per_seq is None else settings.answers_per_seq
+        count = max(ANSWERS_PER_WINDOW, settings.answers_per_seq or 0)
         groups = list(pack(windows, max_tokens=self._engine.batch_tokens, max_windows=settings.max_batch_size))
         inputs = (self._inputs(fill(group, questions, tokens, self._pair.template)) for group in groups)
         outputs = self._engine.forward_many(inputs)

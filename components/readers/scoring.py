@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
+from haystack import Document
 from haystack.dataclasses import ExtractedAnswer
 
 from lodestone.components.readers.answers import no_answer, to_extracted_answers
 from lodestone.components.readers.calibration import Calibration
+from lodestone.components.readers.evidence import gather_evidence
 from lodestone.components.readers.merging import MergedAnswer, Quote
 from lodestone.components.readers.settings import ReadSettings
 
@@ -22,10 +24,13 @@ class Scoring(Protocol):
         """By what quotes are ordered and the best of competing ones is kept: larger is better."""
         ...
 
-    def answers(self, query: str, merged: Sequence[MergedAnswer], settings: ReadSettings) -> list[ExtractedAnswer]:
+    def answers(
+        self, query: str, documents: Sequence[Document], merged: Sequence[MergedAnswer], settings: ReadSettings
+    ) -> list[ExtractedAnswer]:
         """Score one question's answers.
 
         :param query: The question.
+        :param documents: The passages that were read, in the order in which they were given.
         :param merged: Its answers, best first.
         :param settings: How many to give, from which score on, and whether to give "no answer".
         :returns: Answers, best first, "no answer" at its place among them.
@@ -36,22 +41,28 @@ class Scoring(Protocol):
 class CalibratedScoring:
     """Probabilities on one scale for all answers and "no answer".
 
-    :param calibration: What turns margins into probabilities.
+    :param calibration: What turns margins and wording into probabilities.
     """
 
     calibrated = True
 
     def __init__(self, calibration: Calibration) -> None:
-        self._calibration = calibration
+        self.calibration = calibration
 
     def rank(self, quote: Quote) -> float:
         """By the margin over the null score."""
         return quote.margin
 
-    def answers(self, query: str, merged: Sequence[MergedAnswer], settings: ReadSettings) -> list[ExtractedAnswer]:
+    def answers(
+        self, query: str, documents: Sequence[Document], merged: Sequence[MergedAnswer], settings: ReadSettings
+    ) -> list[ExtractedAnswer]:
         """See `Scoring.answers`."""
-        scores, none = self._calibration.distribution([answer.best.margin for answer in merged])
-        return _listed(query, merged, scores, none, settings, calibrated=True)
+        distribution = self.calibration.distribution(gather_evidence(query, documents, merged))
+        order = sorted(range(len(distribution.answers)), key=lambda index: -distribution.answers[index])
+        scores = [float(distribution.answers[index]) for index in order]
+        rest = merged[len(order) :]
+        ranked = [*(merged[index] for index in order), *rest]
+        return _listed(query, ranked, [*scores, *[0.0] * len(rest)], distribution.none, settings, calibrated=True)
 
 
 class MarginScoring:
@@ -63,7 +74,9 @@ class MarginScoring:
         """By the margin over the null score."""
         return quote.margin
 
-    def answers(self, query: str, merged: Sequence[MergedAnswer], settings: ReadSettings) -> list[ExtractedAnswer]:
+    def answers(
+        self, query: str, documents: Sequence[Document], merged: Sequence[MergedAnswer], settings: ReadSettings
+    ) -> list[ExtractedAnswer]:
         """See `Scoring.answers`."""
         margins = [answer.best.margin for answer in merged]
         return _listed(query, merged, margins, 0.0, settings, calibrated=False)
@@ -87,7 +100,9 @@ class FactorScoring:
         """By the sum of logits."""
         return quote.logit
 
-    def answers(self, query: str, merged: Sequence[MergedAnswer], settings: ReadSettings) -> list[ExtractedAnswer]:
+    def answers(
+        self, query: str, documents: Sequence[Document], merged: Sequence[MergedAnswer], settings: ReadSettings
+    ) -> list[ExtractedAnswer]:
         """See `Scoring.answers`."""
         scores = [_sigmoid(self._factor * answer.best.logit) for answer in merged[: settings.top_k]]
         none = math.prod(1 - score for score in scores)
@@ -107,9 +122,13 @@ def _listed(
     answers = to_extracted_answers(
         query, kept, scores[: len(kept)], calibrated=calibrated, context_chars=settings.context_chars
     )
-    if settings.no_answer:
-        answers.append(no_answer(query, none, calibrated=calibrated))
     answers.sort(key=lambda answer: -answer.score)
+    if settings.no_answer:
+        before = sum(answer.score >= none for answer in answers)
+        if calibrated:
+            # The answers share what "no answer" leaves: it comes first where it is likelier than all of them together.
+            before = 0 if none > 0.5 else max(1, before)
+        answers.insert(before, no_answer(query, none, calibrated=calibrated))
     threshold = settings.score_threshold
     return [answer for answer in answers if threshold is None or answer.score >= threshold]
 

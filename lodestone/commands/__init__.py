@@ -6,7 +6,19 @@ import sys
 import typer
 
 from lodestone import __version__
-from lodestone.commands import ask, delete, draw, index, quantize, search, status, store, validate
+from lodestone.commands import (
+    ask,
+    calibrate,
+    delete,
+    draw,
+    evaluate,
+    index,
+    quantize,
+    search,
+    status,
+    store,
+    validate,
+)
 from lodestone.commands.console import configure_logging, fail
 from lodestone.components.errors import LodestoneError
 
@@ -25,6 +37,8 @@ app.command()(delete.delete)
 app.command()(status.status)
 app.add_typer(store.app, name="store")
 app.command()(quantize.quantize)
+app.command()(calibrate.calibrate)
+app.add_typer(evaluate.app, name="evaluate")
 app.command()(validate.validate)
 app.command()(draw.draw)
 

@@ -37,8 +37,8 @@ def index(
 
     err = console(stderr=True)
     stages = cut_at_embedder(load_pipeline(pipeline, index=index))
-    with Bar(*_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, progress=_BarProgress(bar))
+    with Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
+        job = IndexingJob(stages, progress=BarProgress(bar))
         report = job.run(paths, root_name=root_name, prune=prune, verify=verify)
     held = stages.document_store.count_documents()
     stages.document_store.close()
@@ -50,7 +50,8 @@ def index(
         raise typer.Exit(1)
 
 
-def _columns() -> "list[str | ProgressColumn]":
+def progress_columns() -> "list[str | ProgressColumn]":
+    """What a bar of an indexing job shows."""
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     return [
@@ -62,7 +63,7 @@ def _columns() -> "list[str | ProgressColumn]":
     ]
 
 
-class _BarProgress:
+class BarProgress:
     """Shows a job's progress; the time left is reckoned from bytes, as files differ widely in size."""
 
     def __init__(self, bar: "Bar") -> None:
@@ -71,9 +72,11 @@ class _BarProgress:
         self._passages = 0
 
     def start(self, files: int, size: int) -> None:
+        """See `Progress.start`."""
         self._task = self._bar.add_task("Indexing", total=size, rate=0.0, files=0, of=files)
 
     def done(self, source: "SourceFile", passages: int) -> None:
+        """See `Progress.done`."""
         self._files += 1
         self._passages += passages
         elapsed = self._bar.tasks[self._task].elapsed

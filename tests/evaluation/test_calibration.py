@@ -1,46 +1,78 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lodestone.components.readers.calibration import Calibration
-from lodestone.evaluation.calibration import expected_calibration_error, fit_scale_and_offset
+from lodestone.components.readers.evidence import EXACT, FOUND, WHICH, Evidence
+from lodestone.evaluation.calibration import Labelled, fit_calibration, label, top_answers
+from lodestone.evaluation.calibration_metrics import expected_calibration_error
+
+TRUTH = Calibration.of(np.array([0.4, -0.8, 0.3]), np.array([0.5, -0.6, 1.2, 0.9]), np.array([1.5, -0.7, 2.5]))
 
 
-def test_the_fit_finds_the_parameters_that_made_the_data() -> None:
-    random = np.random.default_rng(0)
-    truth = Calibration(0.7, -1.5)
-    margins = [random.normal(0, 4, size=random.integers(1, 6)) for _ in range(20_000)]
-    right: list[int | None] = []
-    for each in margins:
-        answers, none = truth.distribution(list(each))
-        drawn = int(random.choice(len(each) + 1, p=[*answers, none]))
-        right.append(drawn if drawn < len(each) else None)
-    scale, offset = fit_scale_and_offset(margins, right)
-    assert scale == pytest.approx(0.7, abs=0.03)
-    assert offset == pytest.approx(-1.5, abs=0.06)
+def drawn(count: int, truth: Calibration = TRUTH, seed: int = 0) -> list[Labelled]:
+    """Questions whose right answers were drawn from what a calibration says of them."""
+    random = np.random.default_rng(seed)
+    questions = []
+    for _ in range(count):
+        answers = int(random.integers(2, 6))
+        which = np.stack(
+            [random.normal(0, 4, answers), random.uniform(0, 2, answers), *random.uniform(0, 1, (2, answers))], axis=1
+        )
+        exact = np.stack([-random.exponential(1, answers), random.uniform(0.7, 2, answers)], axis=1)
+        found = np.array([which[:, 0].max(), which[:, 3].max()])
+        evidence = Evidence(("x",) * answers, found, which, exact)
+        distribution = truth.distribution(evidence)
+        place = int(random.choice(answers + 1, p=[*distribution.places, distribution.none]))
+        near, right = np.zeros(answers, dtype=bool), np.zeros(answers, dtype=bool)
+        if place < answers:
+            near[place] = True
+            right[place] = random.random() < distribution.answers[place] / distribution.places[place]
+        questions.append(Labelled(evidence, place if place < answers else None, near, right))
+    return questions
 
 
-@pytest.mark.parametrize("right", [[0, 0], [None, None]])
-def test_one_kind_of_question_is_not_enough(right: list[int | None]) -> None:
+def test_the_fit_finds_the_weights_that_made_the_data() -> None:
+    fitted = fit_calibration(drawn(6000))
+    for part, tolerance in (("found", 0.15), ("which", 0.35), ("exact", 0.3)):
+        assert fitted.weights(part) == pytest.approx(TRUTH.weights(part), abs=tolerance)
+
+
+def test_a_hundred_questions_of_another_domain_bring_a_calibration_to_it_and_keep_what_it_knew() -> None:
+    other = Calibration.of(
+        TRUTH.weights("found") + np.array([0, 0, 1.5]), TRUTH.weights("which"), TRUTH.weights("exact") - [0, 0, 2.0]
+    )
+    seen, unseen = drawn(100, other, seed=2), drawn(2000, other, seed=1)
+    drawn_towards, fresh = fit_calibration(seen, start=TRUTH), fit_calibration(seen)
+    before, after = (expected_calibration_error(*top_answers(each, unseen)[:2]) for each in (TRUTH, drawn_towards))
+    assert after < 0.6 * before
+    moved, lost = (np.abs(each.weights("which") - TRUTH.weights("which")).sum() for each in (drawn_towards, fresh))
+    assert moved < lost
+
+
+def test_a_question_counts_as_often_as_its_weight_says() -> None:
+    questions = drawn(60)
+    twice = fit_calibration([*questions, *questions[:30]])
+    weighted = fit_calibration(questions, weights=[2.0] * 30 + [1.0] * 30)
+    for part in ("found", "which", "exact"):
+        assert weighted.weights(part) == pytest.approx(twice.weights(part), abs=0.05)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_one_kind_of_question_is_not_enough(answered: bool) -> None:
+    questions = [question for question in drawn(40) if (question.place is not None) == answered]
     with pytest.raises(ValueError, match="with and without a right answer"):
-        fit_scale_and_offset([[1.0], [2.0]], right)
+        fit_calibration(questions)
 
 
-@given(margins=st.lists(st.floats(-500, 500), max_size=30), scale=st.floats(0.01, 10), offset=st.floats(-20, 20))
-def test_answers_and_no_answer_share_one_probability_and_keep_the_order(
-    margins: list[float], scale: float, offset: float
-) -> None:
-    answers, none = Calibration(scale, offset).distribution(margins)
-    assert sum(answers) + none == pytest.approx(1)
-    assert all(0 <= p <= 1 for p in [*answers, none])
-    order = sorted(range(len(margins)), key=lambda i: margins[i])
-    assert [answers[i] for i in order] == sorted(answers)
-
-
-def test_perfect_probabilities_have_no_calibration_error_and_wrong_ones_do() -> None:
-    random = np.random.default_rng(0)
-    p = random.uniform(size=100_000)
-    right = random.uniform(size=100_000) < p
-    assert expected_calibration_error(p, right) < 0.01
-    assert expected_calibration_error(np.full(1000, 0.9), np.zeros(1000)) == pytest.approx(0.9)
+def test_an_answer_with_too_many_words_is_at_the_place_but_not_exact() -> None:
+    evidence = Evidence(
+        ("in Kirkhaven", "the red lighthouse of Kirkhaven", "Kirkhaven!"),
+        np.zeros(len(FOUND)),
+        np.zeros((3, len(WHICH))),
+        np.zeros((3, len(EXACT))),
+    )
+    labelled = label(evidence, ["Kirkhaven"])
+    assert labelled.near.tolist() == [True, False, True]
+    assert labelled.exact.tolist() == [False, False, True]
+    assert labelled.place == 0
+    assert label(evidence, []).place is None

@@ -124,8 +124,11 @@ def test_the_embedder_is_judged_by_its_cosine_and_never_used_unasked(lodestone: 
     [
         ('{"data": []}', "holds no questions"),
         ('{"data": [{"paragraphs": []}]}', "holds no questions"),
-        ('{"data": [{}]}', "is not a SQuAD file: KeyError('paragraphs')"),
-        ('{"data": [{"paragraphs": [{"qas": [{"id": 1}]}]}]}', "data[0].paragraphs[0].qas[0] is malformed"),
+        ('{"data": [{}]}', "data[0] is malformed: it has no `paragraphs`"),
+        (
+            '{"data": [{"paragraphs": [{"qas": [{"id": 1}]}]}]}',
+            "data[0].paragraphs[0] is malformed: it has no `context`",
+        ),
         ('{"data": [{"paragraphs": [{}]}]}', "data[0].paragraphs[0] is malformed"),
         ("not json", "is not a SQuAD file"),
         ("", "is not a SQuAD file"),

@@ -90,3 +90,26 @@ def test_of_one_window_only_the_best_of_what_overlaps_goes_on(found: list[Quote]
 def test_extreme_margins_are_ordered_like_others(margin: float) -> None:
     answers = merged([quote(0, 4, 8, 0.0), quote(0, 70, 74, margin)], 0.01)
     assert answers[0].best.margin == max(0.0, margin)
+
+
+def test_a_quote_leads_the_best_other_cut_of_its_words_by_the_difference_of_their_margins() -> None:
+    document = Document(content="It was built by the old Ida Holm in 1911.")
+    cuts = {"Ida Holm": 6.0, "the old Ida Holm": 4.5, "the Ida Holm": 0.0, "1911": 2.0, "old": 3.0}
+    quotes = [
+        Quote(document, start, start + len(words), margin, margin)
+        for words, margin in cuts.items()
+        if (start := (document.content or "").find(words)) >= 0
+    ]
+    merger = Merger(0.01, attrgetter("margin"))
+    merger.add(quotes)
+    leads = {answer.best.text: answer.best.lead for answer in merger.merged()}
+    assert leads == {"Ida Holm": 1.5, "old": -1.5, "1911": 10.0}
+
+
+def test_only_the_quotes_that_are_considered_become_answers_but_all_tell_how_clear_they_are() -> None:
+    document = Document(content="It was built by Ida Holm in 1911.")
+    quotes = [Quote(document, 16, 24, 6.0, 6.0), Quote(document, 13, 24, 5.0, 5.0), Quote(document, 28, 32, 1.0, 1.0)]
+    merger = Merger(0.01, attrgetter("margin"))
+    merger.add(quotes, 1)
+    (answer,) = merger.merged()
+    assert (answer.best.text, answer.best.lead) == ("Ida Holm", 1.0)

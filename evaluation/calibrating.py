@@ -1,0 +1,194 @@
+"""Making a calibration from labelled questions, and measuring on held-out ones what it gains."""
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from haystack import Document, default_from_dict
+
+from lodestone.components.engines import READER
+from lodestone.components.engines.cache import find_entry
+from lodestone.components.engines.openvino_engine import best_precision, entry_kind
+from lodestone.components.errors import ConfigurationError
+from lodestone.components.models import resolve_model
+from lodestone.components.readers import ExtractiveReader
+from lodestone.components.readers.calibration import Calibration, hash_weights
+from lodestone.components.readers.evidence import Float64Array
+from lodestone.components.stores import FaissDocumentStore
+from lodestone.evaluation.calibration import Labelled, fit_calibration, label, top_answers
+from lodestone.evaluation.calibration_metrics import brier_score, expected_calibration_error, log_loss
+
+FOLDS = 5
+LEAST_QUESTIONS = 50
+_BATCH = 50
+
+
+class Asked(Protocol):
+    """A question whose accepted answers are known."""
+
+    @property
+    def text(self) -> str:
+        """The question."""
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The accepted answers; empty where it has none."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Each question's top answer on held-out folds.
+
+    :param p: Its stated probability, float64, shape (questions,).
+    :param right: Whether it is right to the word, 1.0 or 0.0, the same shape.
+    """
+
+    p: Float64Array
+    right: Float64Array
+
+    def figures(self) -> dict[str, float]:
+        """ECE (15 bins of equally many), what it would be by chance were they perfect, Brier score and log loss."""
+        figures = {
+            "ece": expected_calibration_error(self.p, self.right),
+            "ece_of_perfect": error_of_perfect(self.p),
+            "brier": brier_score(self.p, self.right),
+            "log_loss": log_loss(self.p, self.right),
+        }
+        return {name: round(value, 4) for name, value in figures.items()}
+
+
+def error_of_perfect(p: Float64Array, draws: int = 100) -> float:
+    """The ECE that probabilities show on average on so few questions even where each is exactly right.
+
+    :param p: Stated probabilities, float64, shape (questions,).
+    :param draws: How often the truth is drawn from them.
+    """
+    chance = np.random.default_rng(0)
+    return float(np.mean([expected_calibration_error(p, chance.random(len(p)) < p) for _ in range(draws)]))
+
+
+def held_out(
+    questions: Sequence[Labelled],
+    judged: Sequence[Labelled],
+    start: Calibration | None,
+    weights: Sequence[float] | None = None,
+) -> Stated:
+    """What fits that have not seen a question say of its top answer.
+
+    :param questions: What is fitted on.
+    :param judged: The same questions, perhaps read in another precision.
+    :param start: The calibration that the weights are drawn towards.
+    :param weights: What each question counts; None for 1 each.
+    """
+    places = list(range(len(questions)))
+    random.Random(0).shuffle(places)
+    p, right = np.zeros(len(questions)), np.zeros(len(questions))
+    for fold in range(FOLDS):
+        held = places[fold::FOLDS]
+        rest = [place for number, place in enumerate(places) if number % FOLDS != fold]
+        counts = None if weights is None else [weights[place] for place in rest]
+        fitted = fit_calibration([questions[place] for place in rest], weights=counts, start=start)
+        p[held], right[held], _ = top_answers(fitted, [judged[place] for place in held])
+    return Stated(p, right)
+
+
+def read_labelled(
+    reader: ExtractiveReader, questions: Sequence[Asked], passages: Sequence[list[Document]]
+) -> list[Labelled]:
+    """Read the questions in their passages and judge the answers.
+
+    :param reader: The reader.
+    :param questions: The questions.
+    :param passages: For each question its passages, in the order of their retrieval.
+    """
+    labelled = []
+    for start in range(0, len(questions), _BATCH):
+        batch = questions[start : start + _BATCH]
+        found = reader.gather_evidence([question.text for question in batch], list(passages[start : start + _BATCH]))
+        labelled += [label(evidence, question.accepted) for evidence, question in zip(found, batch, strict=True)]
+    return labelled
+
+
+def precisions_of(reader: ExtractiveReader) -> list[str]:
+    """The precisions that this machine can run a reader in, the one that it takes unasked first."""
+    folder = resolve_model(reader.model)
+    floats = dict.fromkeys([best_precision(), "float32"])
+    quantized = find_entry(folder, entry_kind(READER, "int8"))
+    if quantized is None:
+        return list(floats)
+    return ["int8", *floats] if quantized[1].get("good") else [*floats, "int8"]
+
+
+def calibrate(
+    reader: ExtractiveReader,
+    questions: Sequence[Asked],
+    passages: Sequence[list[Document]],
+    *,
+    fresh: bool = False,
+    weights: Sequence[float] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """Fit a reader's calibration to labelled questions over retrieved passages.
+
+    :param reader: The reader; the calibration that it has is where the fit starts.
+    :param questions: The questions, at least 50, some of them with the right answer among their passages.
+    :param passages: For each question its passages, in the order of their retrieval.
+    :param fresh: Whether to start from nothing instead.
+    :param weights: What each question counts; None for 1 each.
+    :param about: What to record beside what was measured, such as the data's name and hash.
+    :returns: The calibration, with figures on held-out folds in every precision that this machine has.
+    :raises ConfigurationError: If there are too few questions, or only one kind of them.
+    """
+    if len(questions) < LEAST_QUESTIONS:
+        raise ConfigurationError(f"a calibration needs at least {LEAST_QUESTIONS} questions, got {len(questions)}")
+    start = None if fresh else reader.fitted_calibration
+    readings = {
+        precision: read_labelled(_in_precision(reader, precision), questions, passages)
+        for precision in precisions_of(reader)
+    }
+    fitted_in, labelled = next(iter(readings.items()))
+    try:
+        fitted = fit_calibration(labelled, weights=weights, start=start)
+        figures = {
+            precision: {
+                "before": None if start is None else Stated(*top_answers(start, read)[:2]).figures(),
+                "after": held_out(labelled, read, start, weights).figures(),
+            }
+            for precision, read in readings.items()
+        }
+    except ValueError as error:
+        raise ConfigurationError(f"{error}; add questions of the other kind") from error
+    record = {
+        **(about or {}),
+        "questions": len(questions),
+        "unanswerable": sum(not question.accepted for question in questions),
+        "found_in_passages": sum(question.place is not None for question in labelled),
+        "passages_per_question": round(float(np.mean([len(listed) for listed in passages])), 2),
+        "right": "exact match after SQuAD's normalisation",
+        "precision": fitted_in,
+        "started_from": None if start is None else dict(start.fitted_on),
+        "folds": FOLDS,
+        "held_out": figures,
+    }
+    return replace(fitted, weights_sha256=hash_weights(resolve_model(reader.model)), fitted_on=record)
+
+
+def _in_precision(reader: ExtractiveReader, precision: str) -> ExtractiveReader:
+    data = reader.to_dict()
+    data["init_parameters"]["precision"] = precision
+    return default_from_dict(ExtractiveReader, data)
+
+
+def bm25_passages(questions: Sequence[Asked], paragraphs: Sequence[str], top_k: int = 10) -> list[list[Document]]:
+    """What BM25 finds for each question among paragraphs.
+
+    :param questions: The questions.
+    :param paragraphs: The paragraphs.
+    :param top_k: How many passages a question.
+    """
+    with tempfile.TemporaryDirectory() as folder, FaissDocumentStore(folder) as store:
+        store.write_documents([Document(content=text) for text in dict.fromkeys(paragraphs)])
+        return [store.bm25_retrieval(question.text, top_k=top_k) for question in questions]

@@ -1,0 +1,57 @@
+"""Two runs over the same questions."""
+
+from dataclasses import dataclass
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.evaluation.bootstrap import Difference, paired_difference
+from lodestone.evaluation.results import Result
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One measure of two runs, over the questions that both have it for.
+
+    :param name: The measure.
+    :param first: The first run's mean, 0 to 1.
+    :param second: The second's.
+    :param count: Over how many questions.
+    :param difference: The second less the first, how sure that is, and the p-value.
+    """
+
+    name: str
+    first: float
+    second: float
+    count: int
+    difference: Difference
+
+
+def compare(first: Result, second: Result) -> list[Compared]:
+    """Compare two runs, question by question.
+
+    :param first: One run.
+    :param second: The other.
+    :returns: Every measure that both have, in the first's order.
+    :raises ConfigurationError: If they are of different kinds, have no question in common, or one whose accepted
+        answers are not the same.
+    """
+    if first.kind != second.kind:
+        raise ConfigurationError(f"the results are of different kinds: {first.kind} and {second.kind}")
+    others = {question["id"]: question for question in second.questions}
+    both = [(each, others[each["id"]]) for each in first.questions if each["id"] in others]
+    if not both:
+        raise ConfigurationError("the results have no question in common; compare runs over the same data")
+    for one, other in both:
+        if list(one.get("accepted", ())) != list(other.get("accepted", ())):
+            raise ConfigurationError(
+                f"the question {one['id']!r} has other accepted answers; the data are not the same"
+            )
+    pairs = [(one["measures"], other["measures"]) for one, other in both]
+    compared = []
+    for name in dict.fromkeys(name for measures, _ in pairs for name in measures):
+        values = [(a[name], b[name]) for a, b in pairs if name in a and name in b]
+        if not values:
+            continue
+        lists = [a for a, _ in values], [b for _, b in values]
+        means = [sum(each) / len(each) for each in lists]
+        compared.append(Compared(name, means[0], means[1], len(values), paired_difference(*lists)))
+    return compared

@@ -1,0 +1,151 @@
+"""The figures of an evaluation from what was answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.evaluation.bootstrap import confidence_interval
+from lodestone.evaluation.calibration_metrics import (
+    auroc,
+    average_precision,
+    brier_score,
+    coverage_at_accuracy,
+    expected_calibration_error,
+    log_loss,
+    right_above,
+    risk_coverage,
+)
+from lodestone.evaluation.records import Record
+from lodestone.evaluation.squad import Question, exact_match, f1
+from lodestone.evaluation.squad_metrics import squad_metrics
+
+RANKS = (1, 3, 5)
+ACCURACIES = (0.8, 0.9)
+THRESHOLDS = (0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Figures over all questions, and what each question adds to them.
+
+    :param metrics: Figures by name: `exact`, `f1` and those made of them in percent, all others as they are.
+    :param intervals: 95 % confidence intervals of those that are means over questions, on the same scale.
+    :param measures: For each question the values whose means the figures are, 0 to 1.
+    """
+
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    measures: list[dict[str, float]]
+
+
+def checked_threshold(threshold: float | None, records: Sequence[Record]) -> float:
+    """Above which probability of "no answer" a question counts as given none.
+
+    :param threshold: The probability; None for 0.5 where some question has no answer, and else for 1.0, so that the
+        best quote always counts, as in SQuAD 1.1.
+    :param records: The records.
+    :raises ConfigurationError: If it is not between 0 and 1.
+    """
+    if threshold is None:
+        return 0.5 if any(not record.accepted for record in records) else 1.0
+    if not 0 <= threshold <= 1:
+        raise ConfigurationError(f"the threshold is a probability between 0 and 1, got {threshold}")
+    return threshold
+
+
+def judge_reading(records: Sequence[Record], threshold: float) -> Judgement:
+    """How good the best quotes are, when "no answer" is said, and what the scores are worth.
+
+    :param records: What was answered.
+    :param threshold: Above which probability of "no answer" a question counts as given none.
+    :returns: The figures of the SQuAD script under its names; those of `calibration_metrics` on whether the best quote
+        is right (an exact match with an accepted answer), and on whether there is an answer.
+    """
+    questions = [Question(record.id, record.question, "", record.accepted) for record in records]
+    none = [record.no_answer for record in records]
+    metrics = squad_metrics(questions, [record.best for record in records], none, threshold)
+    measures = [_measures(record, threshold) for record in records]
+    right = np.array([each["right"] for each in measures])
+    metrics["right"] = float(right.mean())
+    metrics["no_answer_said"] = float(np.mean([p > threshold for p in none]))
+    unanswerable = [not record.accepted for record in records]
+    emptiness = [record.emptiness for record in records]
+    scores = [record.score for record in records]
+    found = {
+        "no_answer_auroc": auroc(emptiness, unanswerable),
+        "no_answer_average_precision": average_precision(emptiness, unanswerable),
+        "right_auroc": auroc(scores, right),
+        "aurc": risk_coverage(scores, right).area,
+        **{f"coverage_at_{accuracy}": coverage_at_accuracy(scores, right, accuracy) for accuracy in ACCURACIES},
+    }
+    if all(record.calibrated for record in records):
+        found |= {
+            "ece": expected_calibration_error(scores, right),
+            "brier": brier_score(scores, right),
+            "log_loss": log_loss(scores, right),
+        }
+        for p in THRESHOLDS:
+            found[f"above_{p}"], found[f"right_above_{p}"] = right_above(scores, right, p)
+    metrics |= {name: value for name, value in found.items() if value is not None}
+    return Judgement(metrics, _intervals(records, measures), measures)
+
+
+def judge_answering(records: Sequence[Record], threshold: float) -> Judgement:
+    """`judge_reading`, and of the questions with an answer how often it is found, further down too.
+
+    :param records: What was answered.
+    :param threshold: As in `judge_reading`.
+    :returns: Beside its figures, over the questions with an answer: `exact@k` and `f1@k`, the best of the first k
+        quotes; `answer_recall@k`, how often an accepted answer stands in the first k passages, and `answer_recall` in
+        any; `document_recall` and `right_document`, how often the right document is among the passages, and holds the
+        best quote.
+    """
+    judged = judge_reading(records, threshold)
+    for record, measures in zip(records, judged.measures, strict=True):
+        measures |= _retrieval_measures(record) if record.accepted else {}
+    metrics, intervals = dict(judged.metrics), dict(judged.intervals)
+    for name in dict.fromkeys(name for each in judged.measures for name in each):
+        if name in metrics:
+            continue
+        values = [each[name] for each in judged.measures if name in each]
+        scale = 100.0 if name.startswith(("exact@", "f1@")) else 1.0
+        metrics[name] = scale * float(np.mean(values))
+        low, high = confidence_interval(values)
+        intervals[name] = (scale * low, scale * high)
+    return Judgement(metrics, intervals, judged.measures)
+
+
+def _measures(record: Record, threshold: float) -> dict[str, float]:
+    said = "" if record.no_answer > threshold else record.best
+    right = exact_match(record.best, record.accepted) if record.accepted else 0.0
+    measures = {"exact": exact_match(said, record.accepted), "f1": f1(said, record.accepted), "right": right}
+    return {**measures, "brier": (record.score - right) ** 2} if record.calibrated else measures
+
+
+def _retrieval_measures(record: Record) -> dict[str, float]:
+    measures = {}
+    for rank in RANKS:
+        texts = [guess.text for guess in record.guesses[:rank]] or [""]
+        measures[f"exact@{rank}"] = max(exact_match(text, record.accepted) for text in texts)
+        measures[f"f1@{rank}"] = max(f1(text, record.accepted) for text in texts)
+        measures[f"answer_recall@{rank}"] = float(record.answer_rank is not None and record.answer_rank <= rank)
+    measures["answer_recall"] = float(record.answer_rank is not None)
+    if record.source is not None:
+        measures["document_recall"] = float(record.source_rank is not None)
+        measures["right_document"] = float(bool(record.guesses) and record.guesses[0].source == record.source)
+    return measures
+
+
+def _intervals(records: Sequence[Record], measures: Sequence[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    whole = [name for name in ("right", "brier") if all(name in each for each in measures)]
+    intervals = {name: confidence_interval([each[name] for each in measures]) for name in whole}
+    kinds = {"": measures}
+    kinds["HasAns_"] = [each for record, each in zip(records, measures, strict=True) if record.accepted]
+    kinds["NoAns_"] = [each for record, each in zip(records, measures, strict=True) if not record.accepted]
+    for prefix, chosen in kinds.items():
+        for name in ("exact", "f1") if chosen else ():
+            low, high = confidence_interval([each[name] for each in chosen])
+            intervals[f"{prefix}{name}"] = (100.0 * low, 100.0 * high)
+    return intervals

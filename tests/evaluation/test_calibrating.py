@@ -1,0 +1,72 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from lodestone import ExtractiveReader
+from lodestone.components.errors import ConfigurationError
+from lodestone.evaluation.calibrating import bm25_passages, calibrate, error_of_perfect
+from lodestone.evaluation.calibration_metrics import expected_calibration_error
+
+BOATS = ["Kestrel", "Heron", "Plover", "Dunlin", "Avocet", "Curlew", "Gannet", "Puffin", "Osprey", "Merlin"]
+BUILDERS = ["Ida Holm", "Jon Vik", "Mara Lind", "Ole Berg", "Una Dahl", "Per Strand", "Liv Moe", "Tor Lie", "Eva Ness"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    text: str
+    accepted: tuple[str, ...]
+
+
+PARAGRAPHS = [
+    f"The ferry {boat} was built by {builder} in {1900 + number}. She carries {20 + number} cars."
+    for number, (boat, builder) in enumerate(zip(BOATS, BUILDERS, strict=False))
+]
+QUESTIONS = [
+    asked
+    for number, (boat, builder) in enumerate(zip(BOATS, BUILDERS, strict=False))
+    for asked in (
+        Asked(f"Who built the {boat}?", (builder,)),
+        Asked(f"When was the {boat} built?", (str(1900 + number),)),
+        Asked(f"How many cars does the {boat} carry?", (str(20 + number),)),
+        Asked(f"Who painted the {boat}?", ()),
+        Asked(f"What does a ticket for the {boat} cost?", ()),
+        Asked(f"Which port is the {boat} registered in?", ()),
+    )
+]
+
+
+def test_a_calibration_says_what_it_was_fitted_on_and_how_good_it_is_in_each_precision() -> None:
+    passages = bm25_passages(QUESTIONS, PARAGRAPHS, top_k=3)
+    calibration = calibrate(ExtractiveReader(), QUESTIONS, passages, about={"data": "boats"})
+    fitted = calibration.fitted_on
+    assert fitted["data"] == "boats"
+    assert (fitted["questions"], fitted["unanswerable"], fitted["passages_per_question"]) == (54, 27, 2.0)
+    assert {"float32", fitted["precision"]} <= fitted["held_out"].keys()
+    for figures in fitted["held_out"].values():
+        assert figures["after"]["log_loss"] < figures["before"]["log_loss"]
+    assert calibration.weights_sha256 is not None
+
+
+def test_a_fresh_fit_does_not_start_from_what_is_there() -> None:
+    passages = bm25_passages(QUESTIONS, PARAGRAPHS, top_k=1)
+    fitted = calibrate(ExtractiveReader(precision="float32"), QUESTIONS, passages, fresh=True).fitted_on
+    assert fitted["started_from"] is None
+    assert all(figures["before"] is None for figures in fitted["held_out"].values())
+
+
+def test_too_few_questions_and_questions_of_one_kind_are_refused() -> None:
+    passages = bm25_passages(QUESTIONS, PARAGRAPHS, top_k=1)
+    with pytest.raises(ConfigurationError, match="at least 50 questions, got 10"):
+        calibrate(ExtractiveReader(), QUESTIONS[:10], passages[:10])
+    nothing = [Asked(question.text, ()) for question in QUESTIONS]
+    with pytest.raises(ConfigurationError, match="with and without a right answer"):
+        calibrate(ExtractiveReader(), nothing, passages)
+
+
+def test_perfect_probabilities_show_the_error_of_their_number() -> None:
+    few, many = (error_of_perfect(np.random.default_rng(1).random(count)) for count in (100, 10_000))
+    assert few > 5 * many
+    p = np.random.default_rng(2).random(500)
+    drawn = expected_calibration_error(p, np.random.default_rng(3).random(500) < p)
+    assert error_of_perfect(p) == pytest.approx(drawn, abs=0.03)

@@ -1,0 +1,166 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.evaluation import plots
+from lodestone.evaluation.comparing import compare
+from lodestone.evaluation.judging import Judgement, judge_answering, judge_reading
+from lodestone.evaluation.mistakes import kinds_of
+from lodestone.evaluation.records import Guess, Record
+from lodestone.evaluation.report import to_html, write_report
+from lodestone.evaluation.results import Result
+
+HOSTILE = '<script>alert("1")</script>&'
+DATA = {"file": f"{HOSTILE}.json", "sha256": "0", "questions": 6}
+
+
+def record(number: int, accepted: tuple[str, ...], guess: str, score: float, **found: int) -> Record:
+    guesses = (Guess(guess, score, HOSTILE),)
+    return Record(str(number), f"{number} {HOSTILE}?", accepted, guesses, 1 - score, True, **found)  # type: ignore[arg-type]
+
+
+RECORDS = [
+    record(1, ("Holm",), "Holm", 0.9, answer_rank=1),
+    record(2, ("Holm",), "Ida Holm", 0.8, answer_rank=1),
+    record(3, ("Holm",), HOSTILE, 0.7, answer_rank=2),
+    record(4, ("Holm",), "Holm", 0.3, answer_rank=1),
+    record(5, ("Lind",), "Holm", 0.2),
+    record(6, (), "Holm", 0.6),
+    record(7, (), "Holm", 0.1),
+]
+
+
+def result_of(records: list[Record], kind: str = "qa") -> Result:
+    judged = (judge_answering if kind == "qa" else judge_reading)(records, 0.5)
+    settings = {"no_answer_threshold": 0.5, "reader": HOSTILE}
+    return Result.of(kind, DATA, settings, judged, [each.to_dict() for each in records])
+
+
+class Page(HTMLParser):
+    """Collects the elements of a page, and refuses those that are not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("kind", ["qa", "squad"])
+def test_a_report_is_one_well_formed_page_in_which_nothing_runs(kind: str) -> None:
+    html = to_html(result_of(RECORDS, kind))
+    page = Page()
+    page.feed(html)
+    assert not page.open
+    assert page.seen.count("svg") == 2
+    assert not {"script", "link", "img", "iframe"} & set(page.seen)
+    assert not re.search(r'(src|href)="(?!#)', html)
+    assert "<b>" not in html
+    assert html == to_html(result_of(RECORDS, kind))
+
+
+def test_a_report_shows_examples_of_every_kind_of_mistake() -> None:
+    html = to_html(result_of(RECORDS))
+    for title in ("Shares words", "Other words", "though there is one", "in no passage", "though there is none"):
+        assert title in html
+    assert "7 &lt;script&gt;" not in html  # it was right
+
+
+def test_margins_are_not_drawn_as_probabilities() -> None:
+    html = to_html(result_of([replace(each, calibrated=False) for each in RECORDS]))
+    assert html.count("<svg") == 1
+
+
+def test_a_report_on_rankings_lists_the_worst_queries() -> None:
+    entries = [{"id": "1", "question": HOSTILE, "documents": []}, {"id": "2", "question": "best", "documents": ["a"]}]
+    judged = Judgement({"nDCG@10": 0.5}, {"nDCG@10": (0.0, 1.0)}, [{"nDCG@10": 0.0}, {"nDCG@10": 1.0}])
+    html = to_html(Result.of("retrieval", DATA, {}, judged, entries))
+    assert html.index("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;</td>") < html.index("<td>best</td>")
+    assert "0.000 to 1.000" in html
+
+
+def test_a_report_is_written_whole(tmp_path: Path) -> None:
+    write_report(result_of(RECORDS), tmp_path / "r.html")
+    assert [file.name for file in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_without_matplotlib_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(LodestoneError, match=r"pip install 'lodestone\[evaluate\]'"):
+        to_html(result_of(RECORDS))
+
+
+def test_every_question_is_of_one_kind_and_the_surest_mistakes_come_first() -> None:
+    kinds = kinds_of([*RECORDS, record(8, (), "Holm", 0.95)], 0.5, searched=True)
+    found = {kind.title.split(",")[0]: [each.id for each in kind.records] for kind in kinds}
+    assert found == {
+        "Right to the letter": ["1"],
+        'Rightly given "no answer"': ["7"],
+        "Shares words with an accepted answer": ["2"],
+        "Other words than any accepted answer": ["3"],
+        'Given "no answer"': ["4"],
+        "The answer was in no passage that was retrieved": ["5"],
+        "Given an answer": ["8", "6"],
+    }
+    in_paragraphs = kinds_of(RECORDS, 0.5, searched=False)
+    assert [each.id for kind in in_paragraphs if kind.title.startswith('Given "no') for each in kind.records] == [
+        "5",
+        "4",
+    ]
+
+
+def test_a_result_comes_back_from_its_file(tmp_path: Path) -> None:
+    result = result_of(RECORDS)
+    result.save(tmp_path / "r.json")
+    loaded = Result.load(tmp_path / "r.json")
+    assert loaded.metrics == result.metrics
+    assert loaded.intervals == result.intervals
+    assert to_html(loaded) == to_html(result)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "kind": "qa"}'])
+def test_other_files_are_no_results(tmp_path: Path, content: str) -> None:
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(ConfigurationError, match="is no result of an evaluation"):
+        Result.load(tmp_path / "r.json")
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        Result.load(tmp_path / "gone.json")
+
+
+def test_runs_are_compared_over_the_questions_of_both() -> None:
+    better = [replace(each, guesses=(Guess("Holm", 0.9),), no_answer_score=0.1) for each in RECORDS[1:]]
+    compared = {each.name: each for each in compare(result_of(RECORDS), result_of(better))}
+    assert compared["exact"].count == 6
+    assert (compared["exact"].first, compared["exact"].second) == (pytest.approx(1 / 6), pytest.approx(3 / 6))
+    assert compared["exact"].difference.difference == pytest.approx(2 / 6)
+    assert compared["answer_recall"].count == 4
+    assert compared["answer_recall"].difference.p_value == 1
+
+
+def test_runs_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="different kinds: qa and squad"):
+        compare(result_of(RECORDS), result_of(RECORDS, "squad"))
+    with pytest.raises(ConfigurationError, match="no question in common"):
+        compare(result_of(RECORDS[:2]), result_of(RECORDS[2:]))
+    other = replace(RECORDS[0], accepted=("Lind",))
+    with pytest.raises(ConfigurationError, match="'1' has other accepted answers"):
+        compare(result_of(RECORDS), result_of([other, *RECORDS[1:]]))
+
+
+def test_the_result_is_json_that_other_programs_read(tmp_path: Path) -> None:
+    result_of(RECORDS).save(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert data["questions"][1]["measures"]["f1"] == pytest.approx(2 / 3)
+    assert data["intervals"].keys() <= data["metrics"].keys()
