@@ -50,6 +50,11 @@ class Report:
         """Whether everything that was asked for was done."""
         return not (self.failed or self.stopped or self.incomplete)
 
+    def sort(self) -> None:
+        """Put the files in the order of their paths; they come in that of being finished."""
+        self.failed.sort(key=lambda outcome: outcome.path)
+        self.skipped.sort(key=lambda outcome: outcome.path)
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         return {

@@ -31,6 +31,10 @@ def index(
     """Index folders and files; run it again to bring the index up to date, or to go on after it was stopped."""
     from rich.progress import Progress as Bar
 
+    from lodestone.indexing.worker_process import WorkerProcess
+
+    # It imports what the pipeline needs while this process does the same.
+    worker = WorkerProcess(pipeline)
     from lodestone.indexing import IndexingJob
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
@@ -38,7 +42,7 @@ def index(
     err = console(stderr=True)
     stages = cut_at_embedder(load_pipeline(pipeline, index=index))
     with Bar(*_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, progress=_BarProgress(bar))
+        job = IndexingJob(stages, progress=_BarProgress(bar), worker=worker)
         report = job.run(paths, root_name=root_name, prune=prune, verify=verify)
     held = stages.document_store.count_documents()
     stages.document_store.close()
