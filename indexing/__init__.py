@@ -2,7 +2,9 @@
 
 from lodestone.indexing.job import IndexingJob, Progress
 from lodestone.indexing.limits import Limits
+from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.report import FileOutcome, Report
 from lodestone.indexing.settings import Settings
+from lodestone.indexing.sources import Source
 
-__all__ = ["FileOutcome", "IndexingJob", "Limits", "Progress", "Report", "Settings"]
+__all__ = ["FileOutcome", "IndexingJob", "Limits", "MetadataRules", "Progress", "Report", "Settings", "Source"]

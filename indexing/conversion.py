@@ -14,7 +14,9 @@ from typing import Any, Literal
 from haystack.dataclasses import ByteStream, Document
 
 from lodestone.components.stores import SourceText
+from lodestone.indexing.contents import TooLargeError
 from lodestone.indexing.limits import Limits
+from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.sources import SourceFile
 from lodestone.pipelines.stages import ConvertingStage
 
@@ -35,6 +37,23 @@ class Task:
 
     source: SourceFile
     known_hash: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Root and path."""
+        return self.source.root, self.source.path
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How documents are converted, besides by the pipeline.
+
+    :param limits: What one may cost.
+    :param metadata: What metadata they get.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    metadata: MetadataRules = field(default_factory=MetadataRules)
 
 
 @dataclass
@@ -59,44 +78,46 @@ class Conversion:
     seconds: float = 0.0
 
 
+class _UnreadableError(Exception):
+    """The bytes of a document cannot be had; the message says why."""
+
+
 class OutOfMemoryError(Exception):
     """Converting a file took more memory than there is for it."""
 
 
-def convert(task: Task, stage: ConvertingStage, limits: Limits) -> Conversion:
+def convert(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
     """Read, convert and split one file.
 
     :param task: The file.
     :param stage: The pipeline.
-    :param limits: What it may cost; time and memory are for the process to watch.
+    :param rules: What it may cost (time and memory are for the process to watch), and its metadata.
     :returns: What became of it; never an error of a converter.
     :raises OutOfMemoryError: If memory did not suffice.
     """
     started = time.monotonic()
     try:
-        conversion = _converted(task, stage, limits)
+        conversion = _converted(task, stage, rules)
     except MemoryError as error:
         raise OutOfMemoryError from error
     conversion.seconds = time.monotonic() - started
     return conversion
 
 
-def _converted(task: Task, stage: ConvertingStage, limits: Limits) -> Conversion:
-    source = task.source
-    if source.size > limits.megabytes * 2**20:
-        size = f"{source.size / 2**20:,.0f} MiB, the limit is {limits.megabytes:,.0f} MiB"
-        return Conversion("unreadable", f"too large: {size}; split it")
+def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
+    source, limits = task.source, rules.limits
     try:
-        data = source.file.read_bytes()
-    except OSError as error:
-        return Conversion("unreadable", f"cannot be read: {error.strerror or error}")
-    content_hash = hashlib.sha256(data).hexdigest()
+        data = _bytes(source, limits)
+    except _UnreadableError as error:
+        return Conversion("unreadable", str(error))
+    content_hash = source.version if source.version is not None else hashlib.sha256(data).hexdigest()
     if content_hash == task.known_hash:
         return Conversion("same", content_hash=content_hash)
-    mime_type, compression = mimetypes.guess_type(source.path)
+    mime_type, compression = (source.mime_type, None) if source.mime_type else mimetypes.guess_type(source.path)
     if compression is not None:
         return Conversion("unsupported", f"compressed with {compression}; unpack it first")
-    meta = {"root": source.root, "source": source.path, "file_path": source.path.rsplit("/", 1)[-1]}
+    given = {**rules.metadata.fields(source.path, data), **(source.meta or {})}
+    meta = {"file_path": source.path.rsplit("/", 1)[-1], **given, "root": source.root, "source": source.path}
     if encoding := _encoding(data, mime_type):
         meta["encoding"] = encoding
     stream = ByteStream(data=data, meta=meta, mime_type=mime_type)
@@ -118,6 +139,22 @@ def _converted(task: Task, stage: ConvertingStage, limits: Limits) -> Conversion
     texts = [SourceText(document.id, document.content or "", _true_meta(document)) for document in documents]
     passages = [replace(passage, meta=_true_meta(passage)) for passage in passages]
     return Conversion("converted", "", content_hash, texts, passages)
+
+
+def _bytes(source: SourceFile, limits: Limits) -> bytes:
+    if source.problem is not None:
+        raise _UnreadableError(source.problem)
+    most = int(limits.megabytes * 2**20)
+    try:
+        if source.size > most:
+            raise TooLargeError
+        return source.content.read(most)
+    except TooLargeError:
+        size = f"{source.size / 2**20:,.0f} MiB, " if source.size > most else ""
+        limit = f"the limit is {limits.megabytes:,.0f} MiB"
+        raise _UnreadableError(f"too large: {size}{limit}; split it") from None
+    except OSError as error:
+        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
 
 
 def _pages(documents: list[Document]) -> int:

@@ -1,12 +1,11 @@
 """Converting many documents in worker processes, none of which a document can make the job's own problem."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
 
 from lodestone.components.errors import LodestoneError
-from lodestone.indexing.conversion import Conversion, OutOfMemoryError, Task, convert
-from lodestone.indexing.limits import Limits
+from lodestone.indexing.conversion import Conversion, OutOfMemoryError, Rules, Task, convert
 from lodestone.indexing.worker import OUT_OF_MEMORY
 from lodestone.indexing.worker_process import WorkerProcess, why_it_died
 from lodestone.pipelines.stages import ConvertingStage
@@ -19,19 +18,19 @@ _BYTES_A_WORKER = 16 * 2**20
 _LOOK_SECONDS = 0.2
 
 
-def convert_here(stage: ConvertingStage, limits: Limits, tasks: Iterable[Task], deliver: Deliver) -> None:
+def convert_here(stage: ConvertingStage, rules: Rules, tasks: Iterable[Task], deliver: Deliver) -> None:
     """Convert documents in this process, where nothing limits time and memory.
 
     :param stage: The pipeline.
-    :param limits: What a document may cost.
+    :param rules: How, besides.
     :param tasks: The documents.
     :param deliver: Called with each document and what became of it.
     """
     for task in tasks:
         try:
-            conversion = convert(task, stage, limits)
+            conversion = convert(task, stage, rules)
         except OutOfMemoryError:
-            conversion = Conversion("failed", why_it_died(OUT_OF_MEMORY, limits))
+            conversion = Conversion("failed", why_it_died(OUT_OF_MEMORY, rules.limits))
         deliver(task, conversion)
 
 
@@ -39,21 +38,24 @@ class WorkerPool:
     """Worker processes and the documents that they have not been given yet.
 
     :param stage: The pipeline.
-    :param limits: What a document may cost.
+    :param rules: How, besides.
     :param processes: How many workers at most, at least 1.
     :param first: A worker that was started ahead, if any; it belongs to the pool from now on.
     """
 
     def __init__(
-        self, stage: ConvertingStage, limits: Limits, processes: int, first: WorkerProcess | None = None
+        self, stage: ConvertingStage, rules: Rules, processes: int, first: WorkerProcess | None = None
     ) -> None:
         self._description = stage.to_dict()
-        self._limits = limits
+        self._rules = rules
+        self._limits = rules.limits
         self._processes = processes
         self._spare = first
         self._workers: list[WorkerProcess] = []
+        self._source: Iterator[Task] = iter(())
         self._waiting: deque[Task] = deque()
-        self._second_tries: set[Task] = set()
+        self._files = self._bytes = 0
+        self._second_tries: set[tuple[str, str]] = set()
 
     def run(self, tasks: Iterable[Task], deliver: Deliver, stopped: Callable[[], bool]) -> None:
         """Convert documents.
@@ -63,34 +65,44 @@ class WorkerPool:
         :param stopped: Asked now and then whether to leave the rest.
         :raises LodestoneError: If workers cannot be started.
         """
-        self._waiting.extend(tasks)
-        size = sum(task.source.size for task in self._waiting)
-        worth = 1 + max(len(self._waiting) // _FILES_A_WORKER, size // _BYTES_A_WORKER)
-        wanted = min(self._processes, worth)
+        self._source = iter(tasks)
         try:
-            while not stopped() and (self._waiting or any(worker.tasks for worker in self._workers)):
-                while self._waiting and len(self._workers) < wanted:
-                    self._start()
+            while not stopped():
                 self._feed()
+                if not any(worker.tasks for worker in self._workers):
+                    break
                 self._collect(deliver)
         finally:
             for worker in [*self._workers, *([self._spare] if self._spare is not None else [])]:
                 worker.kill()
 
-    def _start(self) -> None:
-        worker = WorkerProcess() if self._spare is None else self._spare
-        self._spare = None
-        self._workers.append(worker)
-        worker.set_up(self._description, self._limits)
-
     def _feed(self) -> None:
-        """Give every worker something before any gets much."""
-        hungry = [worker for worker in self._workers if worker.has_room]
-        while self._waiting and hungry:
-            worker = min(hungry, key=lambda worker: len(worker.tasks))
-            worker.give(self._waiting.popleft())
-            if not worker.has_room:
-                hungry.remove(worker)
+        while (task := self._next()) is not None:
+            worker = self._worker_with_room()
+            if worker is None:
+                self._waiting.appendleft(task)
+                return
+            worker.give(task)
+
+    def _next(self) -> Task | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        task = next(self._source, None)
+        if task is not None:
+            self._files += 1
+            self._bytes += task.source.size
+        return task
+
+    def _worker_with_room(self) -> WorkerProcess | None:
+        worth = 1 + max(self._files // _FILES_A_WORKER, self._bytes // _BYTES_A_WORKER)
+        if len(self._workers) < min(self._processes, worth):
+            worker = WorkerProcess() if self._spare is None else self._spare
+            self._spare = None
+            self._workers.append(worker)
+            worker.set_up(self._description, self._rules)
+            return worker
+        free = [worker for worker in self._workers if worker.has_room]
+        return min(free, key=lambda worker: len(worker.tasks)) if free else None
 
     def _collect(self, deliver: Deliver) -> None:
         by_connection = {worker.connection: worker for worker in self._workers}
@@ -123,8 +135,8 @@ class WorkerPool:
         if worker.tasks and not retired:
             task = worker.tasks.popleft()
             # What it left of earlier documents may have been the cause.
-            if worker.answered and task not in self._second_tries:
-                self._second_tries.add(task)
+            if worker.answered and task.key not in self._second_tries:
+                self._second_tries.add(task.key)
                 worker.tasks.appendleft(task)
             else:
                 deliver(task, Conversion("failed", why_it_died(status, self._limits)))

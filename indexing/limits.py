@@ -13,6 +13,9 @@ class Limits:
     :param seconds: Time that converting it may take.
     :param memory: Memory that converting it may take, in MiB, beyond what the process needs by itself.
     :param pages: Pages that it may have; None for any number.
+    :param archive_files: Files that an archive may hold.
+    :param archive_megabytes: What they may come to, in MiB.
+    :param archive_ratio: How many times the archive's size that may be, where it is more than a little.
     :raises ConfigurationError: If a limit is not above 0.
     """
 
@@ -20,9 +23,11 @@ class Limits:
     seconds: float = 120
     memory: int = 2048
     pages: int | None = None
+    archive_files: int = 10_000
+    archive_megabytes: int = 4096
+    archive_ratio: float = 200
 
     def __post_init__(self) -> None:
-        for name in ("megabytes", "seconds", "memory", "pages"):
-            value = getattr(self, name)
+        for name, value in vars(self).items():
             if value is not None and not value > 0:
                 raise ConfigurationError(f"the limit {name} must be above 0, got {value!r}")

@@ -15,6 +15,7 @@ class Settings:
         process, where a document that crashes or hangs its converter takes the job with it.
     :param batch_passages: Passages that are embedded together and written in one transaction.
     :param batch_files: The most documents of one transaction.
+    :param archives: Whether archives are looked into.
     :param limits: What one document may cost.
     :raises ConfigurationError: If a number is out of its range.
     """
@@ -22,6 +23,7 @@ class Settings:
     workers: int | None = None
     batch_passages: int = 1024
     batch_files: int = 1024
+    archives: bool = True
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

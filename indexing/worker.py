@@ -20,7 +20,7 @@ _GRACE_SECONDS = 30
 def serve(descriptor: int, definition: str | None) -> None:
     """Convert what comes over a connection until it is closed.
 
-    The first message is the description of a `ConvertingStage` with the `Limits`; the answer is None, or why it cannot
+    The first message is the description of a `ConvertingStage` with the `Rules`; the answer is None, or why it cannot
     be made. Each further message is a `Task`; the answer is its `Conversion`.
 
     :param descriptor: File descriptor of the connection.
@@ -36,7 +36,7 @@ def serve(descriptor: int, definition: str | None) -> None:
         with contextlib.suppress(Exception):  # the job says what is wrong with it
             load_pipeline(definition)
     with contextlib.suppress(EOFError, ConnectionError):
-        description, limits = connection.recv()
+        description, rules = connection.recv()
         try:
             stage = ConvertingStage.from_dict(description)
             stage.pipeline.warm_up()
@@ -45,14 +45,14 @@ def serve(descriptor: int, definition: str | None) -> None:
             return
         connection.send(None)
         _be_silent()
-        _limit_memory(limits.memory)
-        most = _peak() + limits.memory * 2**20 // 2
+        _limit_memory(rules.limits.memory)
+        most = _peak() + rules.limits.memory * 2**20 // 2
         # A worker that has grown is replaced, so that nothing that libraries leak adds up.
         while _peak() < most:
             task = connection.recv()
-            signal.setitimer(signal.ITIMER_REAL, limits.seconds + _GRACE_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, rules.limits.seconds + _GRACE_SECONDS)
             try:
-                conversion = convert(task, stage, limits)
+                conversion = convert(task, stage, rules)
             except OutOfMemoryError:
                 os._exit(OUT_OF_MEMORY)
             signal.setitimer(signal.ITIMER_REAL, 0)

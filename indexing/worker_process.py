@@ -11,7 +11,7 @@ from multiprocessing import Pipe
 from typing import Any
 
 from lodestone.components.errors import LodestoneError
-from lodestone.indexing.conversion import Conversion, Task
+from lodestone.indexing.conversion import Conversion, Rules, Task
 from lodestone.indexing.limits import Limits
 from lodestone.indexing.worker import OUT_OF_MEMORY
 
@@ -65,13 +65,13 @@ class WorkerProcess:
         waiting = sum(task.source.size for task in self.tasks)
         return len(self.tasks) < _TASKS_AHEAD and (not self.tasks or waiting < _BYTES_AHEAD)
 
-    def set_up(self, description: dict[str, Any], limits: Limits) -> None:
+    def set_up(self, description: dict[str, Any], rules: Rules) -> None:
         """Tell it what to convert with.
 
         :param description: Of a `ConvertingStage`.
-        :param limits: What a document may cost.
+        :param rules: How, besides.
         """
-        self.connection.send((description, limits))
+        self.connection.send((description, rules))
 
     def give(self, task: Task) -> None:
         """Give it a task; one that it can no longer take is still among its `tasks` when it is found dead."""

@@ -1,7 +1,7 @@
 """Writing batches of documents into the store, and accounting for them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from haystack import Document
@@ -11,10 +11,10 @@ from lodestone.components.stores import FaissDocumentStore, SourceRecord, Source
 from lodestone.components.stores.ledger import checked_passages
 from lodestone.indexing.backlog import Item
 from lodestone.indexing.conversion import Conversion
+from lodestone.indexing.planning import Known
 from lodestone.indexing.report import FileOutcome, Report
 from lodestone.indexing.sources import SourceFile
 
-Known = Mapping[tuple[str, str], SourceRecord]
 Entry = tuple[SourceRecord, list[SourceText], list[Document]]
 
 

@@ -4,28 +4,19 @@ import threading
 from pathlib import Path
 
 import pytest
-from haystack import Document, Pipeline, component
-from haystack.components.writers import DocumentWriter
+from haystack import Document, component
 from haystack.dataclasses import ByteStream
 from hostile_converter import HostileConverter
+from small_jobs import stages
 
-from lodestone import FaissDocumentStore
 from lodestone.components.errors import LodestoneError
 from lodestone.indexing import IndexingJob, Limits, Report, Settings
 from lodestone.indexing.backlog import Backlog, CancelledError
+from lodestone.indexing.contents import LocalFile
 from lodestone.indexing.conversion import Conversion, Task
 from lodestone.indexing.sources import SourceFile
-from lodestone.pipelines.stages import IndexingStages, cut_at_embedder
 
 LIMITS = Limits(seconds=1, memory=512)
-
-
-def stages(index: Path, converter: object) -> IndexingStages:
-    pipeline = Pipeline()
-    pipeline.add_component("converter", converter)
-    pipeline.add_component("writer", DocumentWriter(FaissDocumentStore(str(index))))
-    pipeline.connect("converter.documents", "writer.documents")
-    return cut_at_embedder(pipeline)
 
 
 def run(tmp_path: Path, texts: dict[str, str], settings: Settings) -> tuple[Report, list[str]]:
@@ -94,7 +85,7 @@ def test_a_pipeline_that_a_worker_cannot_load_is_said(tmp_path: Path) -> None:
 
 @pytest.fixture
 def task() -> Task:
-    return Task(SourceFile("root", "a.txt", Path("a.txt"), 1, 1, "a.txt"))
+    return Task(SourceFile("root", "a.txt", LocalFile("a.txt"), 1, 1, "a.txt"))
 
 
 def test_a_full_backlog_holds_the_converters_up_until_a_batch_is_taken(task: Task) -> None:
