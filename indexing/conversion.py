@@ -116,7 +116,7 @@ def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
     mime_type, compression = (source.mime_type, None) if source.mime_type else mimetypes.guess_type(source.path)
     if compression is not None:
         return Conversion("unsupported", f"compressed with {compression}; unpack it first")
-    given = {**rules.metadata.fields(source.path, data), **(source.meta or {})}
+    given = {**rules.metadata.fields(source.root, source.path, data), **(source.meta or {})}
     meta = {"file_path": source.path.rsplit("/", 1)[-1], **given, "root": source.root, "source": source.path}
     if encoding := _encoding(data, mime_type):
         meta["encoding"] = encoding

@@ -16,8 +16,8 @@ _LONGEST = 64 * 1024
 class MetadataRules:
     """What becomes metadata of a document's passages, besides what its converter finds.
 
-    :param path: A path with names in braces for parts of it, such as `{team}/{year}/**`: a document whose path is of
-        that form gets these fields.
+    :param path: A path with names in braces for parts of it, such as `{team}/{year}/**`: a document whose path
+        within the root, or with the root's name before it, is of that form gets these fields.
     :param front_matter: Fields that are taken from the YAML between `---` lines at a text's start.
     :param constant: Fields that every document gets.
     """
@@ -26,15 +26,18 @@ class MetadataRules:
     front_matter: tuple[str, ...] = ()
     constant: dict[str, Any] = field(default_factory=dict)
 
-    def fields(self, path: str, data: bytes) -> dict[str, Any]:
+    def fields(self, root: str, path: str, data: bytes) -> dict[str, Any]:
         """The metadata of a document.
 
+        :param root: Its root's name.
         :param path: Its path within the root.
         :param data: Its bytes.
         """
         found = dict(self.constant)
-        if self.path is not None and (match := path_pattern(self.path).fullmatch(path)):
-            found |= match.groupdict()
+        if self.path is not None:
+            pattern = path_pattern(self.path)
+            match = pattern.fullmatch(path) or pattern.fullmatch(f"{root}/{path}")
+            found |= match.groupdict() if match is not None else {}
         if self.front_matter and (front := _front_matter(data)):
             found |= {name: _plain(front[name]) for name in self.front_matter if front.get(name) is not None}
         return found
