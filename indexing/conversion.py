@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import mimetypes
-import re
 import time
 import warnings as python_warnings
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from lodestone.components.stores import SourceText
 from lodestone.indexing.contents import TooLargeError
 from lodestone.indexing.limits import Limits
 from lodestone.indexing.metadata import MetadataRules
+from lodestone.indexing.reasons import why_empty, why_failed
 from lodestone.indexing.sources import SourceFile
 from lodestone.pipelines.stages import ConvertingStage
 
@@ -128,12 +128,12 @@ def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
             cause = error.__cause__ if error.__cause__ is not None else error
             if isinstance(cause, MemoryError):
                 raise cause from error
-            return Conversion("failed", _reason(f"{type(cause).__name__}: {cause}"), content_hash)
+            return Conversion("failed", why_failed(source.path, data, f"{type(cause).__name__}: {cause}"), content_hash)
     if not taken:
         kind = f"of type {mime_type}" if mime_type else "without a known type"
         return Conversion("unsupported", f"the pipeline has no converter for a file {kind}")
     if not passages:
-        return Conversion("failed", _why_empty(source, data, warnings), content_hash)
+        return Conversion("failed", why_empty(source.path, data, warnings), content_hash)
     if limits.pages is not None and (pages := _pages(documents)) > limits.pages:
         return Conversion("failed", f"it has {pages:,} pages, the limit is {limits.pages:,}", content_hash)
     texts = [SourceText(document.id, document.content or "", _true_meta(document)) for document in documents]
@@ -182,34 +182,6 @@ def _encoding(data: bytes, mime_type: str | None) -> str | None:
 
         best = from_bytes(data).best()
         return best.encoding if best is not None else None
-
-
-def _why_empty(source: SourceFile, data: bytes, warnings: list[str]) -> str:
-    if not data:
-        return "the file is empty"
-    causes = [cause for cause in map(_cause, warnings) if cause]
-    if causes:
-        return _reason(causes[-1])
-    if source.path.lower().endswith(".pdf"):
-        return "no text in this PDF: if it is scanned, run OCR over it first"
-    return "no text in this file"
-
-
-def _cause(warning: str) -> str:
-    """What a converter's warning says behind "Could not read ..., skipping."; "" if that is nothing."""
-    parts = re.split(r"skipping(?: it)?\.\s*(?:Error(?: message)?:)?", warning, flags=re.IGNORECASE)
-    if len(parts) > 1:
-        return parts[-1].strip()
-    return "" if "ByteStream(" in warning else warning
-
-
-def _reason(message: str) -> str:
-    """One readable line out of a library's message."""
-    lowered = message.lower()
-    if "not been decrypted" in lowered or "filenotdecrypted" in lowered or "password" in lowered:
-        return "encrypted: save it without a password first"
-    line = " ".join(message.split())
-    return line if len(line) <= 200 else f"{line[:197]}..."
 
 
 @contextmanager

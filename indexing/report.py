@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+_SLOWEST = 10
+
 
 @dataclass(frozen=True)
 class FileOutcome:
@@ -27,6 +29,7 @@ class Report:
     :param deleted: Files that are gone and whose passages were deleted.
     :param failed: Files that should have been indexed and could not be.
     :param skipped: Files that nothing in the pipeline can read, or that are not followed.
+    :param slowest: Files that took longest to convert, with their seconds, the slowest first.
     :param warnings: What else the user should know.
     :param seconds: Wall-clock time.
     :param stopped: Whether the job was interrupted.
@@ -40,6 +43,7 @@ class Report:
     deleted: int = 0
     failed: list[FileOutcome] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
+    slowest: list[tuple[str, float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     stopped: bool = False
@@ -49,6 +53,14 @@ class Report:
     def complete(self) -> bool:
         """Whether everything that was asked for was done."""
         return not (self.failed or self.stopped or self.incomplete)
+
+    def note_time(self, path: str, seconds: float) -> None:
+        """Keep a file among the slowest, if it is one of them.
+
+        :param path: Its path.
+        :param seconds: Time that converting it took.
+        """
+        self.slowest = sorted([*self.slowest, (path, seconds)], key=lambda entry: -entry[1])[:_SLOWEST]
 
     def sort(self) -> None:
         """Put the files in the order of their paths; they come in that of being finished."""
@@ -65,6 +77,7 @@ class Report:
             "deleted": self.deleted,
             "failed": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.failed],
             "skipped": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.skipped],
+            "slowest": [{"path": path, "seconds": round(seconds, 3)} for path, seconds in self.slowest],
             "warnings": self.warnings,
             "seconds": round(self.seconds, 3),
             "stopped": self.stopped,

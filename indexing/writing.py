@@ -62,6 +62,7 @@ class BatchWriter:
         for task, conversion in batch:
             record = written.get((task.source.root, task.source.path))
             self._account(task.source, conversion, record)
+            self._report.note_time(task.source.shown, conversion.seconds)
             self._done(task.source, len(conversion.passages))
 
     def _write(self, entries: list[Entry]) -> list[Entry]:
