@@ -24,7 +24,7 @@ class Content(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LocalFile:
     """A file.
 
@@ -41,7 +41,7 @@ class LocalFile:
         return data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file that fsspec reaches.
 
@@ -103,7 +103,7 @@ class TarMember:
         return data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Text:
     """A text that was read already.
 

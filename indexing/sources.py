@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,12 @@ class Scope:
         rest = path[len(self.prefix) :]
         if self.is_remote:
             return f"{self.folder}/{path}"
-        return self.shown + rest if self.is_file else os.path.normpath(os.path.join(self.shown, rest))
+        return self.shown + rest if self.is_file else f"{self._shown_folder}{rest}"
+
+    @cached_property
+    def _shown_folder(self) -> str:
+        folder = os.path.normpath(self.shown)
+        return "" if folder == "." else f"{folder.rstrip('/')}/"
 
 
 @dataclass(frozen=True, slots=True)
