@@ -7,7 +7,7 @@ from multiprocessing.connection import wait
 from lodestone.components.errors import LodestoneError
 from lodestone.indexing.conversion import Conversion, OutOfMemoryError, Rules, Task, convert
 from lodestone.indexing.worker import OUT_OF_MEMORY
-from lodestone.indexing.worker_process import WorkerProcess, why_it_died
+from lodestone.indexing.worker_process import WorkerProcess, takes_too_long, why_it_died
 from lodestone.pipelines.stages import ConvertingStage
 
 Deliver = Callable[[Task, Conversion], None]
@@ -79,10 +79,9 @@ class WorkerPool:
     def _feed(self) -> None:
         while (task := self._next()) is not None:
             worker = self._worker_with_room()
-            if worker is None:
+            if worker is None or not worker.give(task):
                 self._waiting.appendleft(task)
                 return
-            worker.give(task)
 
     def _next(self) -> Task | None:
         if self._waiting:
@@ -120,8 +119,7 @@ class WorkerPool:
             self._workers.remove(worker)
             task = worker.tasks.popleft()
             self._waiting.extendleft(reversed(worker.tasks))
-            reason = f"converting it takes longer than {self._limits.seconds:g} s; raise the time limit"
-            deliver(task, Conversion("failed", reason, seconds=self._limits.seconds))
+            deliver(task, Conversion("failed", takes_too_long(self._limits), seconds=self._limits.seconds))
 
     def _died(self, worker: WorkerProcess, deliver: Deliver) -> None:
         """Take back what a dead worker had; the document that it worked on gets one try in a new one."""

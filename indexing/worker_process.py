@@ -1,6 +1,8 @@
 """A worker process, as the job sees it."""
 
+import contextlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -26,6 +28,8 @@ _ENVIRONMENT = {
 # So many tasks, or so many bytes of documents, wait in a worker, so that it need not wait for the job.
 _TASKS_AHEAD = 8
 _BYTES_AHEAD = 2**20
+# Less than a connection buffers: sending more to a worker that is sending itself would block both.
+_MESSAGES_AHEAD = 32 * 2**10
 _DYING_SECONDS = 5
 
 
@@ -55,6 +59,7 @@ class WorkerProcess:
         )
         theirs.close()
         self.tasks: deque[Task] = deque()
+        self._unanswered: deque[int] = deque()
         self.answered = 0
         self.is_ready = False
         self._since = 0.0
@@ -73,15 +78,22 @@ class WorkerProcess:
         """
         self.connection.send((description, rules))
 
-    def give(self, task: Task) -> None:
-        """Give it a task; one that it can no longer take is still among its `tasks` when it is found dead."""
+    def give(self, task: Task) -> bool:
+        """Give it a task, if that can be done without waiting.
+
+        :param task: The task; when the worker is found dead it is still among its `tasks`.
+        :returns: Whether it was given.
+        """
+        message = pickle.dumps(task)
+        if self.tasks and sum(self._unanswered) + len(message) > _MESSAGES_AHEAD:
+            return False
         if not self.tasks:
             self._since = time.monotonic()
         self.tasks.append(task)
-        try:
-            self.connection.send(task)
-        except OSError:
-            return
+        self._unanswered.append(len(message))
+        with contextlib.suppress(OSError):
+            self.connection.send_bytes(message)
+        return True
 
     def take(self) -> tuple[Task, Conversion] | None:
         """Receive what it has sent.
@@ -104,6 +116,7 @@ class WorkerProcess:
             self.is_ready = True
             return None
         self.answered += 1
+        self._unanswered.popleft()
         return self.tasks.popleft(), message
 
     def is_late(self, seconds: float) -> bool:
@@ -135,6 +148,11 @@ class WorkerProcess:
         return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
 
+def takes_too_long(limits: Limits) -> str:
+    """Why a document was given up that its worker has not come to an end with."""
+    return f"converting it takes longer than {limits.seconds:g} s; raise the time limit"
+
+
 def why_it_died(status: int, limits: Limits) -> str:
     """Why a document could not be converted whose worker died.
 
@@ -145,5 +163,7 @@ def why_it_died(status: int, limits: Limits) -> str:
         return f"converting it needs more than {limits.memory:,} MiB of memory; raise the memory limit"
     if status == -signal.SIGKILL:
         return "the process that converted it was killed, as the system does when memory runs out"
+    if status == -signal.SIGALRM:
+        return takes_too_long(limits)
     named = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     return f"its converter crashed ({named})"

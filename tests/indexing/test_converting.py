@@ -1,5 +1,6 @@
 """Documents that crash, hang or exhaust their converter."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from hostile_converter import HostileConverter
 from small_jobs import stages
 
 from lodestone.components.errors import LodestoneError
-from lodestone.indexing import IndexingJob, Limits, Report, Settings
+from lodestone.indexing import IndexingJob, Limits, Report, Settings, Source
 from lodestone.indexing.backlog import Backlog, CancelledError
 from lodestone.indexing.contents import LocalFile
 from lodestone.indexing.conversion import Conversion, Task
 from lodestone.indexing.sources import SourceFile
+from lodestone.indexing.tables import Columns
 
 LIMITS = Limits(seconds=1, memory=512)
 
@@ -67,6 +69,14 @@ def test_any_number_of_workers_gives_the_same_index(tmp_path: Path, workers: int
     report, contents = run(tmp_path, texts, Settings(workers=workers, batch_passages=16))
     assert contents == sorted(texts.values())
     assert (report.files, report.indexed, report.passages) == (200, 200, 200)
+
+
+def test_rows_larger_than_a_connection_holds_do_not_block_the_job(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": f"{n} " * 200_000}) for n in range(8)))
+    source = Source(str(tmp_path / "rows.jsonl"), columns=Columns(("text",)))
+    made = stages(tmp_path / "index", HostileConverter())
+    assert IndexingJob(made, settings=Settings(workers=1)).run([source]).indexed == 8
+    made.document_store.close()
 
 
 def test_a_pipeline_that_a_worker_cannot_load_is_said(tmp_path: Path) -> None:
