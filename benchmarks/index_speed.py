@@ -93,9 +93,11 @@ def timed(work: Any) -> float:
 def sentence_transformer(model: str) -> Any:
     """The embedding model as sentence-transformers runs it by default."""
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
     from lodestone.components.models import resolve_model
 
+    disable_progress_bar()
     return SentenceTransformer(str(resolve_model(model)), device="cpu")
 
 

@@ -40,8 +40,8 @@ class Progress(Protocol):
     def start(self, files: int, size: int) -> None:
         """The job will read so many files of so many bytes in all."""
 
-    def done(self, source: SourceFile, passages: int) -> None:
-        """A file is finished: it gave so many passages."""
+    def done(self, source: SourceFile, passages: int, failed: bool) -> None:
+        """A file is finished: it gave so many passages, or failed."""
 
 
 class IndexingJob:
@@ -207,9 +207,9 @@ class IndexingJob:
             for task, conversion in batch
         ]
 
-    def _done(self, source: SourceFile, passages: int) -> None:
+    def _done(self, source: SourceFile, passages: int, failed: bool) -> None:
         if self._progress is not None:
-            self._progress.done(source, passages)
+            self._progress.done(source, passages, failed)
 
     def _delete_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:
         here = {(source.root, source.path) for _, found in scans for source in found.files if source.columns is None}

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from lodestone.indexing.reasons import ENCRYPTED, SCANNED
+
 _SLOWEST = 10
 
 
@@ -54,6 +56,21 @@ class Report:
         """Whether everything that was asked for was done."""
         return not (self.failed or self.stopped or self.incomplete)
 
+    @property
+    def encrypted(self) -> list[FileOutcome]:
+        """The files that failed for want of a password."""
+        return [outcome for outcome in self.failed if outcome.reason == ENCRYPTED]
+
+    @property
+    def needs_ocr(self) -> list[FileOutcome]:
+        """The files that failed because they hold pictures of text."""
+        return [outcome for outcome in self.failed if outcome.reason == SCANNED]
+
+    @property
+    def other_failures(self) -> list[FileOutcome]:
+        """The files that failed for any other reason."""
+        return [outcome for outcome in self.failed if outcome.reason not in (ENCRYPTED, SCANNED)]
+
     def note_time(self, path: str, seconds: float) -> None:
         """Keep a file among the slowest, if it is one of them.
 
@@ -76,6 +93,8 @@ class Report:
             "passages": self.passages,
             "deleted": self.deleted,
             "failed": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.failed],
+            "encrypted": [outcome.path for outcome in self.encrypted],
+            "needs_ocr": [outcome.path for outcome in self.needs_ocr],
             "skipped": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.skipped],
             "slowest": [{"path": path, "seconds": round(seconds, 3)} for path, seconds in self.slowest],
             "warnings": self.warnings,

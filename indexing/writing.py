@@ -25,7 +25,7 @@ class BatchWriter:
     :param pipeline: Fingerprint of the pipeline that made the passages.
     :param known: What the ledger held before the job, by root and path.
     :param report: Where to account for each document.
-    :param done: Called with each document when it is finished, and its passages.
+    :param done: Called with each document when it is finished, its passages, and whether it failed.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class BatchWriter:
         pipeline: str,
         known: Known,
         report: Report,
-        done: Callable[[SourceFile, int], None],
+        done: Callable[[SourceFile, int, bool], None],
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -63,7 +63,8 @@ class BatchWriter:
             record = written.get((task.source.root, task.source.path))
             self._account(task.source, conversion, record)
             self._report.note_time(task.source.shown, conversion.seconds)
-            self._done(task.source, len(conversion.passages))
+            failed = conversion.state in ("failed", "unreadable")
+            self._done(task.source, len(conversion.passages), failed)
 
     def _write(self, entries: list[Entry]) -> list[Entry]:
         """Write entries, a document that the store cannot hold as failed."""

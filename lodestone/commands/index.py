@@ -55,6 +55,9 @@ def index(
     max_size: Annotated[
         float | None, typer.Option("--max-size", metavar="MIB", help="Size that one file may have  [default: 64]")
     ] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a report: .html, .json or text.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index folders and files; run it again to bring the index up to date, or to go on after it was stopped."""
@@ -65,6 +68,7 @@ def index(
     # It imports what most pipelines need while this process does the same.
     worker = WorkerProcess(pipeline or "indexing_faiss")
     from lodestone.indexing.job_file import JobDefinition, read_job
+    from lodestone.indexing.rendering import as_text, write_report
     from lodestone.indexing.sources import Source
 
     if root_name is not None and len(paths or ()) != 1:
@@ -85,7 +89,11 @@ def index(
     if as_json:
         print_json({**report.to_dict(), "index": str(stages.document_store.path), "passages_in_index": held})
     else:
-        _print_report(report, str(stages.document_store.path), held)
+        out = console()
+        out.print(as_text(report), soft_wrap=True, markup=False)
+        out.print(f"{stages.document_store.path} holds {counted(held, 'passage')}.", soft_wrap=True, markup=False)
+    if report_file is not None:
+        write_report(report, report_file)
     if report.stopped:
         typer.echo(f"Resume with: {shlex.join(['lodestone', *sys.argv[1:]])}", err=True)
     if not report.complete:
@@ -112,7 +120,10 @@ def _columns() -> "list[str | ProgressColumn]":
     return [
         TextColumn("Indexing"),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[files]}/{task.fields[of]} files, {task.fields[rate]:.0f} passages/s,"),
+        TextColumn(
+            "{task.fields[files]}/{task.fields[of]} files, {task.fields[rate]:.0f} passages/s, "
+            "{task.fields[failed]} failed,"
+        ),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
     ]
@@ -123,34 +134,20 @@ class _BarProgress:
 
     def __init__(self, bar: "Bar") -> None:
         self._bar = bar
-        self._files = self._of = 0
+        self._files = self._of = self._failed = 0
         self._passages = 0
 
     def start(self, files: int, size: int) -> None:
         self._of = files
-        self._task = self._bar.add_task("Indexing", total=size, rate=0.0, files=0, of=files)
+        self._task = self._bar.add_task("Indexing", total=size, rate=0.0, files=0, failed=0, of=files)
 
-    def done(self, source: "SourceFile", passages: int) -> None:
+    def done(self, source: "SourceFile", passages: int, failed: bool) -> None:
         self._files += 1
+        self._failed += failed
         self._of = max(self._of, self._files)  # rows of tables are counted as they are read
         self._passages += passages
         elapsed = self._bar.tasks[self._task].elapsed
         rate = self._passages / elapsed if elapsed else 0.0
-        self._bar.update(self._task, advance=source.size, rate=rate, files=self._files, of=self._of)
-
-
-def _print_report(report: "Report", folder: str, held: int) -> None:
-    out = console()
-    verb = "Stopped after indexing" if report.stopped else "Indexed"
-    counts = [f"{verb} {counted(report.indexed, 'file')} ({counted(report.passages, 'passage')})"]
-    counts += [f"{report.unchanged} unchanged"] if report.unchanged else []
-    counts += [f"{report.deleted} gone and deleted"] if report.deleted else []
-    counts += [f"{len(report.failed)} failed"] if report.failed else []
-    counts += [f"{len(report.skipped)} skipped"] if report.skipped else []
-    out.print(f"{', '.join(counts)} in {report.seconds:.1f} s.", soft_wrap=True)
-    for title, outcomes in (("Failed", report.failed), ("Skipped", report.skipped)):
-        for outcome in outcomes:
-            out.print(f"  {title}: {outcome.path}: {outcome.reason}", soft_wrap=True, markup=False)
-    for warning in report.warnings:
-        out.print(f"  Warning: {warning}", soft_wrap=True, markup=False)
-    out.print(f"{folder} holds {counted(held, 'passage')}.", soft_wrap=True, markup=False)
+        self._bar.update(
+            self._task, advance=source.size, rate=rate, files=self._files, failed=self._failed, of=self._of
+        )
