@@ -158,7 +158,8 @@ def _remote_scope(source: Source, known: dict[str, str]) -> Scope:
         if folder == url:
             return Scope(name, url, "", source.path, source.patterns)
     name = source.root_name if source.root_name is not None else url.rsplit("/", 1)[-1]
-    _refuse_other_root(name, source.path, known)
+    if source.root_name is None:
+        _refuse_other_root(name, source.path, known)
     return Scope(name, url, "", source.path, source.patterns)
 
 

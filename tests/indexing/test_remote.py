@@ -6,6 +6,7 @@ import pytest
 from small_jobs import index_texts, texts
 
 from lodestone.components.errors import ConfigurationError
+from lodestone.indexing import Source
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ def test_a_url_that_cannot_be_reached_deletes_nothing(bucket: str, tmp_path: Pat
 def test_one_that_nothing_installed_can_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="nonsense://x cannot be read: Protocol not known: nonsense"):
         index_texts(tmp_path / "index", "nonsense://x")
+
+
+def test_a_url_that_has_moved_keeps_its_root_when_that_is_named(bucket: str, tmp_path: Path) -> None:
+    index, files = tmp_path / "index", fsspec.filesystem("memory")
+    index_texts(index, bucket)
+    files.pipe("/bucket/moved/docs/a.txt", b"one")
+    with pytest.raises(ConfigurationError, match="already has a root 'docs'"):
+        index_texts(index, "memory://bucket/moved/docs")
+    moved = Source("memory://bucket/moved/docs", root_name="docs")
+    assert index_texts(index, moved, prune=True).deleted == 1
+    assert texts(index) == {"docs/a.txt": "one"}
 
 
 def test_chained_urls_are_refused(tmp_path: Path) -> None:
