@@ -3,96 +3,163 @@
 import hashlib
 import logging
 import mimetypes
-import re
+import time
 import warnings as python_warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from haystack.dataclasses import ByteStream, Document
 
 from lodestone.components.stores import SourceText
+from lodestone.indexing.contents import TooLargeError
+from lodestone.indexing.limits import Limits
+from lodestone.indexing.metadata import MetadataRules
+from lodestone.indexing.reasons import why_empty, why_failed
 from lodestone.indexing.sources import SourceFile
-from lodestone.pipelines.stages import IndexingStages
-
-MAX_FILE_BYTES = 64 * 1024 * 1024
+from lodestone.pipelines.stages import ConvertingStage
 
 # Not in every system's table.
 mimetypes.add_type("text/plain", ".log")
 mimetypes.add_type("text/markdown", ".markdown")
 
-
-class UnreadableError(Exception):
-    """The file's bytes cannot be had; what the index holds of it stays."""
+State = Literal["converted", "same", "failed", "unreadable", "unsupported"]
 
 
-class UnsupportedError(Exception):
-    """No component of the pipeline takes files of this type."""
+@dataclass(frozen=True)
+class Task:
+    """A file to convert.
+
+    :param source: The file.
+    :param known_hash: Hash of the bytes that the index holds as they are, if any: a file that still has it is left.
+    """
+
+    source: SourceFile
+    known_hash: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Root and path."""
+        return self.source.root, self.source.path
 
 
-class ConversionError(Exception):
-    """The file was read and gave no passages."""
+@dataclass(frozen=True)
+class Rules:
+    """How documents are converted, besides by the pipeline.
+
+    :param limits: What one may cost.
+    :param metadata: What metadata they get.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    metadata: MetadataRules = field(default_factory=MetadataRules)
 
 
 @dataclass
-class Converted:
+class Conversion:
     """What became of a file.
 
+    :param state: "converted"; "same" if its bytes have the hash that is known; "failed" if there is nothing to index
+        in it; "unreadable" if its bytes cannot be had, and what the index holds of it stays; "unsupported" if no
+        component of the pipeline takes files of its type.
+    :param reason: Why it was not converted, for people.
+    :param content_hash: SHA-256 of its bytes, hexadecimal; "" if they were not all read.
     :param texts: Its documents' texts.
     :param passages: Its passages, not embedded.
+    :param seconds: Time that it took.
     """
 
-    texts: list[SourceText]
-    passages: list[Document]
+    state: State
+    reason: str = ""
+    content_hash: str = ""
+    texts: list[SourceText] = field(default_factory=list)
+    passages: list[Document] = field(default_factory=list)
+    seconds: float = 0.0
 
 
-def read_bytes(source: SourceFile) -> tuple[bytes, str]:
-    """A file's bytes and their SHA-256 (hex).
+class _UnreadableError(Exception):
+    """The bytes of a document cannot be had; the message says why."""
 
-    :param source: The file.
-    :raises UnreadableError: If it cannot be read, or is larger than 64 MiB.
+
+class OutOfMemoryError(Exception):
+    """Converting a file took more memory than there is for it."""
+
+
+def convert(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
+    """Read, convert and split one file.
+
+    :param task: The file.
+    :param stage: The pipeline.
+    :param rules: What it may cost (time and memory are for the process to watch), and its metadata.
+    :returns: What became of it; never an error of a converter.
+    :raises OutOfMemoryError: If memory did not suffice.
     """
-    if source.size > MAX_FILE_BYTES:
-        size, limit = source.size // 2**20, MAX_FILE_BYTES // 2**20
-        raise UnreadableError(f"too large: {size} MiB, the limit is {limit} MiB; split it")
+    started = time.monotonic()
     try:
-        data = source.file.read_bytes()
-    except OSError as error:
-        raise UnreadableError(f"cannot be read: {error.strerror or error}") from error
-    return data, hashlib.sha256(data).hexdigest()
+        conversion = _converted(task, stage, rules)
+    except MemoryError as error:
+        raise OutOfMemoryError from error
+    conversion.seconds = time.monotonic() - started
+    return conversion
 
 
-def convert(source: SourceFile, data: bytes, stages: IndexingStages) -> Converted:
-    """Convert and split one file.
-
-    :param source: The file.
-    :param data: Its bytes.
-    :param stages: The pipeline.
-    :returns: Its texts and passages, at least one passage.
-    :raises UnsupportedError: If the pipeline has no converter for its type.
-    :raises ConversionError: If there is nothing to index in it; the message says why.
-    """
-    mime_type, compression = mimetypes.guess_type(source.path)
+def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
+    source, limits = task.source, rules.limits
+    try:
+        data = _bytes(source, limits)
+    except _UnreadableError as error:
+        return Conversion("unreadable", str(error))
+    content_hash = source.version if source.version is not None else hashlib.sha256(data).hexdigest()
+    if content_hash == task.known_hash:
+        return Conversion("same", content_hash=content_hash)
+    mime_type, compression = (source.mime_type, None) if source.mime_type else mimetypes.guess_type(source.path)
     if compression is not None:
-        raise UnsupportedError(f"compressed with {compression}; unpack it first")
-    meta = {"root": source.root, "source": source.path, "file_path": source.path.rsplit("/", 1)[-1]}
+        return Conversion("unsupported", f"compressed with {compression}; unpack it first")
+    given = {**rules.metadata.fields(source.root, source.path, data), **(source.meta or {})}
+    meta = {"file_path": source.path.rsplit("/", 1)[-1], **given, "root": source.root, "source": source.path}
     if encoding := _encoding(data, mime_type):
         meta["encoding"] = encoding
     stream = ByteStream(data=data, meta=meta, mime_type=mime_type)
     with _collected_warnings() as warnings:
         try:
-            passages, documents, taken = stages.run_converters(stream)
+            passages, documents, taken = stage.run(stream)
         except Exception as error:  # a broken file must not stop the job, whatever its converter raises
             cause = error.__cause__ if error.__cause__ is not None else error
-            raise ConversionError(_reason(f"{type(cause).__name__}: {cause}")) from error
+            if isinstance(cause, MemoryError):
+                raise cause from error
+            return Conversion("failed", why_failed(source.path, data, f"{type(cause).__name__}: {cause}"), content_hash)
     if not taken:
         kind = f"of type {mime_type}" if mime_type else "without a known type"
-        raise UnsupportedError(f"the pipeline has no converter for a file {kind}")
+        return Conversion("unsupported", f"the pipeline has no converter for a file {kind}")
     if not passages:
-        raise ConversionError(_why_empty(source, data, warnings))
+        return Conversion("failed", why_empty(source.path, data, warnings), content_hash)
+    if limits.pages is not None and (pages := _pages(documents)) > limits.pages:
+        return Conversion("failed", f"it has {pages:,} pages, the limit is {limits.pages:,}", content_hash)
     texts = [SourceText(document.id, document.content or "", _true_meta(document)) for document in documents]
-    return Converted(texts, [replace(passage, meta=_true_meta(passage)) for passage in passages])
+    passages = [replace(passage, meta=_true_meta(passage)) for passage in passages]
+    return Conversion("converted", "", content_hash, texts, passages)
+
+
+def _bytes(source: SourceFile, limits: Limits) -> bytes:
+    if source.problem is not None:
+        raise _UnreadableError(source.problem)
+    most = int(limits.megabytes * 2**20)
+    try:
+        if source.size > most:
+            raise TooLargeError
+        return source.content.read(most)
+    except TooLargeError:
+        size = f"{source.size / 2**20:,.0f} MiB, " if source.size > most else ""
+        limit = f"the limit is {limits.megabytes:,.0f} MiB"
+        raise _UnreadableError(f"too large: {size}{limit}; split it") from None
+    except OSError as error:
+        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _pages(documents: list[Document]) -> int:
+    """Pages of a file's longest document: converters put a form feed between pages."""
+    return max(((document.content or "").count("\f") + 1 for document in documents), default=0)
 
 
 def _true_meta(document: Document) -> dict[str, Any]:
@@ -117,42 +184,20 @@ def _encoding(data: bytes, mime_type: str | None) -> str | None:
         return best.encoding if best is not None else None
 
 
-def _why_empty(source: SourceFile, data: bytes, warnings: list[str]) -> str:
-    if not data:
-        return "the file is empty"
-    causes = [cause for cause in map(_cause, warnings) if cause]
-    if causes:
-        return _reason(causes[-1])
-    if source.path.lower().endswith(".pdf"):
-        return "no text in this PDF: if it is scanned, run OCR over it first"
-    return "no text in this file"
-
-
-def _cause(warning: str) -> str:
-    """What a converter's warning says behind "Could not read ..., skipping."; "" if that is nothing."""
-    parts = re.split(r"skipping(?: it)?\.\s*(?:Error(?: message)?:)?", warning, flags=re.IGNORECASE)
-    if len(parts) > 1:
-        return parts[-1].strip()
-    return "" if "ByteStream(" in warning else warning
-
-
-def _reason(message: str) -> str:
-    """One readable line out of a library's message."""
-    lowered = message.lower()
-    if "not been decrypted" in lowered or "filenotdecrypted" in lowered or "password" in lowered:
-        return "encrypted: save it without a password first"
-    line = " ".join(message.split())
-    return line if len(line) <= 200 else f"{line[:197]}..."
-
-
 @contextmanager
 def _collected_warnings() -> Iterator[list[str]]:
-    """Converters report what they skip to the log only: keep their messages, and keep them off the terminal."""
+    """Converters report what they skip to the log only: keep their messages, and keep them off the terminal.
+
+    :raises MemoryError: If that is what a converter reported.
+    """
     messages: list[str] = []
+    exhausted: list[MemoryError] = []
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             messages.append(record.getMessage())
+            # Haystack's loggers keep what a message is made of, the exception among it, as fields of the record.
+            exhausted.extend(value for value in vars(record).values() if isinstance(value, MemoryError))
 
     collector = Collector(logging.WARNING)
     loggers = [logging.getLogger(name) for name in ("haystack", "pypdf", "trafilatura", "lodestone.components")]
@@ -171,3 +216,5 @@ def _collected_warnings() -> Iterator[list[str]]:
             logger.removeHandler(collector)
             logger.propagate = propagate
             logger.setLevel(level)
+    if exhausted:
+        raise exhausted[0]

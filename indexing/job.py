@@ -1,23 +1,37 @@
 """One run of indexing: what is new or changed goes in, what is gone goes out, the rest is left alone."""
 
+import hashlib
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
-
-from haystack import Document
+from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore, SourceRecord, SourceText
-from lodestone.indexing.conversion import ConversionError, UnreadableError, UnsupportedError, convert, read_bytes
-from lodestone.indexing.report import FileOutcome, Report
-from lodestone.indexing.sources import Scan, Scope, SourceFile, find_scopes, scan
+from lodestone.components.stores import FaissDocumentStore
+from lodestone.indexing.archives import Scratch
+from lodestone.indexing.backlog import Backlog, CancelledError, Item
+from lodestone.indexing.conversion import Rules, Task
+from lodestone.indexing.converting import WorkerPool, convert_here
+from lodestone.indexing.embedding import embed, warm_up
+from lodestone.indexing.metadata import MetadataRules
+from lodestone.indexing.planning import Plan
+from lodestone.indexing.report import Report
+from lodestone.indexing.scanning import Scan, Scanner
+from lodestone.indexing.settings import Settings
+from lodestone.indexing.sources import Scope, Source, SourceFile, find_scopes
+from lodestone.indexing.stopping import stopped_by_signals
+from lodestone.indexing.worker_process import WorkerProcess
+from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.models import check_embedding_model, remember_embedding_model
 from lodestone.pipelines.stages import IndexingStages
 
-_BATCH_PASSAGES = 256
-_BATCH_FILES = 64
+_LOOK_SECONDS = 0.2
+# Batches are whole, and so the same in every run, unless filling one takes so long that a kill would cost too much.
+_PATIENCE_SECONDS = 30.0
 
 
 class Progress(Protocol):
@@ -26,174 +40,184 @@ class Progress(Protocol):
     def start(self, files: int, size: int) -> None:
         """The job will read so many files of so many bytes in all."""
 
-    def done(self, source: SourceFile, passages: int) -> None:
-        """A file is finished: it gave so many passages."""
-
-
-@dataclass
-class _Pending:
-    source: SourceFile
-    record: SourceRecord
-    texts: list[SourceText]
-    passages: list[Document]
+    def done(self, source: SourceFile, passages: int, failed: bool) -> None:
+        """A file is finished: it gave so many passages, or failed."""
 
 
 class IndexingJob:
     """Indexes folders and files with an indexing pipeline into a `FaissDocumentStore`.
 
-    Each batch of files is one transaction: their passages, their texts and their entries in the ledger. A job that was
-    killed is simply run again; what is in the ledger is not read twice.
+    Worker processes convert, this one embeds and writes, all at the same time. Each batch of files is one transaction:
+    their passages, their texts and their entries in the ledger. A job that was killed is simply run again; what is in
+    the ledger is not read twice. SIGTERM and Ctrl-C end a job after the batch that it is at.
 
     :param stages: The indexing pipeline.
     :param progress: Told what happens; None for nobody.
+    :param settings: Workers, batches and limits; None for the defaults.
+    :param metadata: Which metadata documents get by rule; None for none.
+    :param worker: A worker process that was started ahead; None for none. The job ends it.
     :raises ConfigurationError: If the pipeline writes to another kind of store, or the index was made with another
         embedding model.
     """
 
-    def __init__(self, stages: IndexingStages, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        stages: IndexingStages,
+        progress: Progress | None = None,
+        settings: Settings | None = None,
+        metadata: MetadataRules | None = None,
+        worker: WorkerProcess | None = None,
+    ) -> None:
         if not isinstance(stages.document_store, FaissDocumentStore):
             kind = type(stages.document_store).__name__
             raise ConfigurationError(f"the pipeline must write to a FaissDocumentStore, it writes to a {kind}")
         self._stages = stages
         self._store = stages.document_store
         self._progress = progress
-        self._pending: list[_Pending] = []
+        self._settings = Settings() if settings is None else settings
+        self._rules = Rules(self._settings.limits, MetadataRules() if metadata is None else metadata)
+        self._worker = worker
         self._report = Report()
+        self._stop = threading.Event()
         check_embedding_model(self._store, stages.embedder)
 
     def run(
-        self, paths: Sequence[Path], *, root_name: str | None = None, prune: bool = False, verify: bool = False
+        self,
+        sources: Sequence[str | Path | Source],
+        *,
+        root_name: str | None = None,
+        prune: bool = False,
+        verify: bool = False,
     ) -> Report:
-        """Bring the index up to date with the paths.
+        """Bring the index up to date with the sources.
 
-        :param paths: Folders and files.
-        :param root_name: The name of the root, when it is not to be called like its folder; for one path only.
-        :param prune: Delete what is gone even if that is more than half of what the index holds of a path.
+        :param sources: Folders, files, globs and URLs.
+        :param root_name: The name of the root, when it is not to be called like its folder; for one source only.
+        :param prune: Delete what is gone even if that is more than half of what the index holds of a source.
         :param verify: Compare files by hash instead of size and time.
-        :returns: The report; after Ctrl-C that of the part that was done.
+        :returns: The report; after a signal to stop that of the part that was done.
         :raises ConfigurationError: If a path is missing or holds no files, or roots clash; nothing was changed.
         """
         started = time.monotonic()
-        scopes = find_scopes(list(paths), self._store.roots(), root_name)
-        index = Path(self._store.path).resolve()
-        scans = [(scope, scan(scope, leave_out=index)) for scope in scopes]
-        for scope, found in scans:
-            if not (found.files or found.unreadable or found.skipped):
-                raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
-        known = {(record.root, record.path): record for scope in scopes for record in self._store.sources(scope.root)}
+        if root_name is not None and len(sources) != 1:
+            raise ConfigurationError(f"--root-name names the root of one path, got {len(sources)} paths")
+        given = [each if isinstance(each, Source) else Source(str(each), root_name=root_name) for each in sources]
+        scopes = find_scopes(given, self._store.roots())
+        scratch = Scratch()
         try:
-            self._index(scans, known, verify)
-            self._delete_gone(scans, known, prune)
+            with stopped_by_signals(self._stop):
+                self._run(scopes, scratch, prune, verify)
         except KeyboardInterrupt:
-            self._report.stopped = True
+            self._stop.set()
+        finally:
+            scratch.remove()
+            if self._worker is not None:
+                self._worker.kill()
+        self._report.stopped = self._stop.is_set()
         self._store.save()
+        self._report.sort()
         self._report.seconds = time.monotonic() - started
         return self._report
 
-    def _index(self, scans: list[tuple[Scope, Scan]], known: dict[tuple[str, str], SourceRecord], verify: bool) -> None:
-        sources = [source for _, found in scans for source in found.files]
-        self._report.files = len(sources)
+    def _run(self, scopes: list[Scope], scratch: Scratch, prune: bool, verify: bool) -> None:
+        leave_out = str(Path(self._store.path).resolve())
+        scanner = Scanner(self._settings.limits, scratch.folder, self._settings.archives, leave_out)
+        scans = [(scope, scanner.scan(scope)) for scope in scopes]
+        for scope, found in scans:
+            if found.is_empty:
+                raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
+        roots = dict.fromkeys(scope.root for scope in scopes)
+        known = {(record.root, record.path): record for root in roots for record in self._store.sources(root)}
+        plan = Plan(known, self._fingerprint(), verify)
+        self._index(scans, plan)
+        if not self._stop.is_set():
+            self._delete_gone(scans, plan, prune)
+
+    def _fingerprint(self) -> str:
+        """What decides what comes out: the pipeline, and the rules for metadata where there are any."""
+        if self._rules.metadata == MetadataRules():
+            return self._stages.fingerprint
+        return hashlib.sha256(f"{self._stages.fingerprint} {self._rules.metadata}".encode()).hexdigest()
+
+    def _index(self, scans: list[tuple[Scope, Scan]], plan: Plan) -> None:
+        # Two sources may hold the same file.
+        sources = {(source.root, source.path): source for _, found in scans for source in found.files}
         for scope, found in scans:
             self._report.failed.extend(found.unreadable)
             self._report.skipped.extend(found.skipped)
-            self._store.set_root(scope.root, str(scope.folder))
-        todo = [source for source in sources if verify or not self._is_current(source, known)]
-        self._report.unchanged = len(sources) - len(todo)
+            self._store.set_root(scope.root, scope.folder)
+        todo = [source for source in sources.values() if not plan.is_current(source)]
+        tables = sum(source.columns is not None for source in todo)
         remember_embedding_model(self._store, self._stages.embedder)
         if self._progress is not None:
             self._progress.start(len(todo), sum(source.size for source in todo))
-        for source in todo:
-            self._take(source, known.get((source.root, source.path)))
-            waiting = sum(len(pending.passages) for pending in self._pending)
-            if waiting >= _BATCH_PASSAGES or len(self._pending) >= _BATCH_FILES:
-                self._flush()
-        self._flush()
+        if todo:
+            self._convert_and_write(todo, plan)
+        self._report.files = len(sources) - tables + len(plan.rows)
+        self._report.unchanged += len(sources) - len(todo) + plan.unchanged_rows
+        self._report.skipped.extend(plan.repeated_rows)
 
-    def _is_current(self, source: SourceFile, known: dict[tuple[str, str], SourceRecord]) -> bool:
-        record = known.get((source.root, source.path))
-        return (
-            record is not None
-            and record.state == "indexed"
-            and (record.size, record.mtime_ns) == (source.size, source.mtime_ns)
-            and record.pipeline == self._stages.fingerprint
-        )
+    def _convert_and_write(self, todo: list[SourceFile], plan: Plan) -> None:
+        """One thread minds the converters, one writes, this one embeds."""
+        backlog = Backlog(self._settings.batch_passages, self._settings.batch_files)
+        writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._done)
+        with ThreadPoolExecutor(2) as threads:
+            converting = threads.submit(self._convert, plan.tasks(todo), backlog)
+            writing: Future[None] | None = None
+            try:
+                warm_up(self._stages.embedder)
+                taken = time.monotonic()
+                while not self._stop.is_set():
+                    is_urgent = time.monotonic() - taken > _PATIENCE_SECONDS
+                    batch = backlog.take(_LOOK_SECONDS, whole=not is_urgent)
+                    if batch is None:
+                        break
+                    if not batch:
+                        continue
+                    taken = time.monotonic()
+                    embedded = self._embedded(batch)
+                    if writing is not None:
+                        writing.result()
+                    writing = threads.submit(writer.write, embedded)
+            finally:
+                backlog.cancel()
+            if writing is not None:
+                writing.result()
+            converting.result()
 
-    def _take(self, source: SourceFile, before: SourceRecord | None) -> None:
-        """Convert one file and queue it for its batch, or account for it at once."""
+    def _convert(self, tasks: Iterator[Task], backlog: Backlog) -> None:
+        stage, processes = self._stages.converting, self._settings.processes
         try:
-            data, content_hash = read_bytes(source)
-            record = SourceRecord(
-                root=source.root,
-                path=source.path,
-                size=source.size,
-                mtime_ns=source.mtime_ns,
-                content_hash=content_hash,
-                pipeline=self._stages.fingerprint,
-                state="indexed",
-                error=None,
-                passages=0,
-                indexed_at=time.time(),
-            )
-            if before is not None and _same_content(before, record):
-                self._store.touch_sources([replace(before, size=source.size, mtime_ns=source.mtime_ns)])
-                self._report.unchanged += 1
-                self._finished(source, 0)
-                return
-            converted = convert(source, data, self._stages)
-            record = replace(record, passages=len(converted.passages))
-            self._pending.append(_Pending(source, record, converted.texts, converted.passages))
-        except UnreadableError as error:
-            self._fail(source, str(error) + (" (what was indexed of it stays)" if before is not None else ""))
-        except UnsupportedError as error:
-            self._report.skipped.append(FileOutcome(source.shown, str(error)))
-            self._finished(source, 0)
-        except ConversionError as error:
-            failed = replace(record, state="failed", error=str(error))
-            self._pending.append(_Pending(source, failed, [], []))
-
-    def _flush(self) -> None:
-        """Embed and write what is pending, in one transaction."""
-        if not self._pending:
+            if processes == 0:
+                convert_here(stage, self._rules, tasks, backlog.put)
+            else:
+                pool = WorkerPool(stage, self._rules, processes, self._worker)
+                self._worker = None
+                pool.run(tasks, backlog.put, lambda: backlog.is_cancelled)
+        except CancelledError:
             return
-        passages = [passage for pending in self._pending for passage in pending.passages]
-        embedded = iter(self._embed(passages))
-        entries = [
-            (pending.record, pending.texts, [next(embedded) for _ in pending.passages]) for pending in self._pending
+        finally:
+            backlog.end()
+
+    def _embedded(self, batch: list[Item]) -> list[Item]:
+        passages = [passage for _, conversion in batch for passage in conversion.passages]
+        embedded = iter(embed(self._stages.embedder, passages) if passages else [])
+        return [
+            (task, replace(conversion, passages=list(islice(embedded, len(conversion.passages)))))
+            for task, conversion in batch
         ]
-        self._store.write_sources(entries)
-        for pending in self._pending:
-            if pending.record.error is not None:
-                self._fail(pending.source, pending.record.error)
-                continue
-            self._report.indexed += 1
-            self._report.passages += len(pending.passages)
-            self._finished(pending.source, len(pending.passages))
-        self._pending = []
 
-    def _embed(self, passages: list[Document]) -> list[Document]:
-        if self._stages.embedder is None or not passages:
-            return passages
-        warm_up: Any = getattr(self._stages.embedder, "warm_up", None)
-        if warm_up is not None:
-            warm_up()
-        documents: list[Document] = self._stages.embedder.run(documents=passages)["documents"]
-        return documents
-
-    def _fail(self, source: SourceFile, reason: str) -> None:
-        self._report.failed.append(FileOutcome(source.shown, reason))
-        self._finished(source, 0)
-
-    def _finished(self, source: SourceFile, passages: int) -> None:
+    def _done(self, source: SourceFile, passages: int, failed: bool) -> None:
         if self._progress is not None:
-            self._progress.done(source, passages)
+            self._progress.done(source, passages, failed)
 
-    def _delete_gone(
-        self, scans: list[tuple[Scope, Scan]], known: dict[tuple[str, str], SourceRecord], prune: bool
-    ) -> None:
+    def _delete_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:
+        here = {(source.root, source.path) for _, found in scans for source in found.files if source.columns is None}
+        here |= plan.rows
         for scope, found in scans:
-            here = {source.path for source in found.files}
-            held = [path for root, path in known if root == scope.root and scope.holds(path)]
-            gone = [path for path in held if path not in here and not path.startswith(tuple(found.hidden_behind))]
+            unseen = tuple(found.hidden_behind) + tuple(f"{path}/" for _, path in plan.unread_tables)
+            held = [path for root, path in plan.known if root == scope.root and scope.holds(path)]
+            gone = [path for path in held if (scope.root, path) not in here and not path.startswith(unseen)]
             if not gone:
                 continue
             if len(gone) * 2 > len(held) and not prune:
@@ -205,7 +229,3 @@ class IndexingJob:
                 continue
             self._store.delete_sources([(scope.root, path) for path in gone])
             self._report.deleted += len(gone)
-
-
-def _same_content(before: SourceRecord, now: SourceRecord) -> bool:
-    return before.state == "indexed" and before.content_hash == now.content_hash and before.pipeline == now.pipeline

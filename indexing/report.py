@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from lodestone.indexing.reasons import ENCRYPTED, SCANNED
+
+_SLOWEST = 10
+
 
 @dataclass(frozen=True)
 class FileOutcome:
@@ -27,6 +31,7 @@ class Report:
     :param deleted: Files that are gone and whose passages were deleted.
     :param failed: Files that should have been indexed and could not be.
     :param skipped: Files that nothing in the pipeline can read, or that are not followed.
+    :param slowest: Files that took longest to convert, with their seconds, the slowest first.
     :param warnings: What else the user should know.
     :param seconds: Wall-clock time.
     :param stopped: Whether the job was interrupted.
@@ -40,6 +45,7 @@ class Report:
     deleted: int = 0
     failed: list[FileOutcome] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
+    slowest: list[tuple[str, float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     stopped: bool = False
@@ -50,6 +56,34 @@ class Report:
         """Whether everything that was asked for was done."""
         return not (self.failed or self.stopped or self.incomplete)
 
+    @property
+    def encrypted(self) -> list[FileOutcome]:
+        """The files that failed for want of a password."""
+        return [outcome for outcome in self.failed if outcome.reason == ENCRYPTED]
+
+    @property
+    def needs_ocr(self) -> list[FileOutcome]:
+        """The files that failed because they hold pictures of text."""
+        return [outcome for outcome in self.failed if outcome.reason == SCANNED]
+
+    @property
+    def other_failures(self) -> list[FileOutcome]:
+        """The files that failed for any other reason."""
+        return [outcome for outcome in self.failed if outcome.reason not in (ENCRYPTED, SCANNED)]
+
+    def note_time(self, path: str, seconds: float) -> None:
+        """Keep a file among the slowest, if it is one of them.
+
+        :param path: Its path.
+        :param seconds: Time that converting it took.
+        """
+        self.slowest = sorted([*self.slowest, (path, seconds)], key=lambda entry: -entry[1])[:_SLOWEST]
+
+    def sort(self) -> None:
+        """Put the files in the order of their paths; they come in that of being finished."""
+        self.failed.sort(key=lambda outcome: outcome.path)
+        self.skipped.sort(key=lambda outcome: outcome.path)
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         return {
@@ -59,7 +93,10 @@ class Report:
             "passages": self.passages,
             "deleted": self.deleted,
             "failed": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.failed],
+            "encrypted": [outcome.path for outcome in self.encrypted],
+            "needs_ocr": [outcome.path for outcome in self.needs_ocr],
             "skipped": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.skipped],
+            "slowest": [{"path": path, "seconds": round(seconds, 3)} for path, seconds in self.slowest],
             "warnings": self.warnings,
             "seconds": round(self.seconds, 3),
             "stopped": self.stopped,

@@ -16,37 +16,64 @@ _NOT_IN_FINGERPRINT = {"document_store", "device", "token", "batch_size", "progr
 
 
 @dataclass
-class IndexingStages:
-    """The parts of an indexing pipeline.
+class ConvertingStage:
+    """An indexing pipeline without embedder and writer: what makes passages of one file.
 
-    :param convert: The pipeline without embedder and writer.
+    :param pipeline: The pipeline that is left.
     :param entries: Names of its components that take `sources`.
-    :param exit: Component and output of `convert` that give the passages.
-    :param embedder: The component that embeds them, or None if the pipeline has none before its writer.
-    :param document_store: Where the writer writes.
-    :param fingerprint: Hash of all parameters that decide what comes out.
+    :param exit: Component and output that give the passages.
     """
 
-    convert: Pipeline
+    pipeline: Pipeline
     entries: list[str]
     exit: tuple[str, str]
-    embedder: Any
-    document_store: Any
-    fingerprint: str
 
-    def run_converters(self, stream: ByteStream) -> tuple[list[Document], list[Document], bool]:
+    def run(self, stream: ByteStream) -> tuple[list[Document], list[Document], bool]:
         """Convert and split one file.
 
         :param stream: Its bytes, metadata and type.
         :returns: Its passages; its documents, where the splitter gives them as `sources`; and whether a component
             took the file at all.
         """
-        outputs = self.convert.run({name: {"sources": [stream]} for name in self.entries})
+        outputs = self.pipeline.run({name: {"sources": [stream]} for name in self.entries})
         name, socket = self.exit
         passages = outputs.get(name, {}).get(socket, [])
         documents = [document for output in outputs.values() for document in output.get("sources", ())]
         refused = any(output.get("unclassified") for output in outputs.values())
         return passages, documents, not refused
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the stage for another process.
+
+        :returns: Plain values.
+        """
+        return {"pipeline": self.pipeline.to_dict(), "entries": self.entries, "exit": self.exit}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "ConvertingStage":
+        """Make the stage that `to_dict` described.
+
+        :param data: What `to_dict` of a stage returned that was built in a process of ours: its classes were trusted
+            there, and are not checked again.
+        :returns: The stage.
+        """
+        return cls(Pipeline.from_dict(data["pipeline"], unsafe=True), data["entries"], tuple(data["exit"]))
+
+
+@dataclass
+class IndexingStages:
+    """The parts of an indexing pipeline.
+
+    :param converting: The pipeline without embedder and writer.
+    :param embedder: The component that embeds passages, or None if the pipeline has none before its writer.
+    :param document_store: Where the writer writes.
+    :param fingerprint: Hash of all parameters that decide what comes out.
+    """
+
+    converting: ConvertingStage
+    embedder: Any
+    document_store: Any
+    fingerprint: str
 
 
 def cut_at_embedder(pipeline: Pipeline) -> IndexingStages:
@@ -71,7 +98,8 @@ def cut_at_embedder(pipeline: Pipeline) -> IndexingStages:
     entries = [name for name in pipeline.graph.nodes if is_free(pipeline, name, "sources")]
     if not entries:
         raise ConfigurationError("an indexing pipeline needs a component with a free input `sources`, this has none")
-    return IndexingStages(pipeline, entries, (sender, socket), embedder, document_store, fingerprint)
+    converting = ConvertingStage(pipeline, entries, (sender, socket))
+    return IndexingStages(converting, embedder, document_store, fingerprint)
 
 
 def is_free(pipeline: Pipeline, name: str, socket: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from lodestone import FaissDocumentStore
 from lodestone.components.errors import ConfigurationError
-from lodestone.indexing import IndexingJob, Report
+from lodestone.indexing import IndexingJob, Report, Settings
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.stages import cut_at_embedder
 
@@ -32,9 +32,9 @@ def index(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def run(index: Path, *paths: Path, **options: Any) -> Report:
+def run(index: Path, *paths: Path, settings: Settings | None = None, **options: Any) -> Report:
     stages = cut_at_embedder(load_pipeline("indexing_faiss", index=index))
-    report = IndexingJob(stages).run(paths, **options)
+    report = IndexingJob(stages, settings=settings).run(paths, **options)
     stages.document_store.close()
     return report
 
@@ -183,7 +183,7 @@ def test_a_file_that_breaks_loses_its_old_passages_and_one_that_cannot_be_read_k
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     os.utime(docs / "bad-weather.txt", (1, 1))
-    report = run(index, docs)
+    report = run(index, docs, settings=Settings(workers=0))
     assert any("Permission denied (what was indexed of it stays)" in outcome.reason for outcome in report.failed)
     assert "docs/bad-weather.txt" in sources(index)
 

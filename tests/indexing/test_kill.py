@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lodestone import FaissDocumentStore
 
@@ -18,8 +19,8 @@ CORPUS = Path(__file__).resolve().parents[2] / "examples" / "corpus"
 JOB = """
 import sys
 from pathlib import Path
-import lodestone.indexing.job as job
 from lodestone import FaissDocumentStore
+from lodestone.indexing import IndexingJob, Settings
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.stages import cut_at_embedder
 
@@ -31,12 +32,12 @@ def write_when_told(store, sources):
     print("written", flush=True)
 
 FaissDocumentStore.write_sources = write_when_told
-job._BATCH_FILES = 1
 stages = cut_at_embedder(load_pipeline("indexing_faiss", index=sys.argv[1]))
 stages.embedder.warm_up()
 print("ready", flush=True)
-report = job.IndexingJob(stages).run([Path(sys.argv[2])])
+report = IndexingJob(stages, settings=Settings(batch_files=1)).run([Path(sys.argv[2])])
 stages.document_store.close()
+print("stopped" if report.stopped else "complete")
 sys.exit(0 if report.complete else 1)
 """
 
@@ -58,9 +59,41 @@ def kill_in_batch(index: Path, batches: int, share: float) -> None:
         assert process.wait() == -signal.SIGKILL
 
 
+def stop_in_batch(index: Path, number: signal.Signals) -> None:
+    """Run the job, and ask it to stop while it writes its third batch."""
+    command = [sys.executable, "-c", JOB, str(index), str(CORPUS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("\n\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "written\n"
+        assert process.stdout.readline() == "written\n"
+        process.send_signal(number)
+        process.stdin.close()
+        assert process.stdout.read().split()[-1] == "stopped"
+        assert process.wait() == 1
+
+
 def count(index: Path) -> int:
     with FaissDocumentStore(str(index)) as store:
         return store.count_documents()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_that_is_asked_to_stop_finishes_its_batch_and_goes_on_when_run_again(
+    number: signal.Signals, example_index: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "index"
+    stop_in_batch(index, number)
+    with FaissDocumentStore(str(index)) as store:
+        files = len(list(store.sources()))
+        assert 2 <= files <= 5
+        assert len(store.embedding_retrieval([1.0] * 384, top_k=10_000)) == store.count_documents()
+    command = [sys.executable, "-c", JOB, str(index), str(CORPUS)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert contents(index)[1] == contents(example_index)[1]
 
 
 def contents(index: Path) -> tuple[dict[str, object], dict[str, object]]:

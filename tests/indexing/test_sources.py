@@ -4,7 +4,18 @@ from pathlib import Path
 import pytest
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.indexing.sources import find_scopes, scan
+from lodestone.indexing.limits import Limits
+from lodestone.indexing.scanning import Scan, Scanner
+from lodestone.indexing.sources import Scope, Source
+from lodestone.indexing.sources import find_scopes as find_scopes_of
+
+
+def find_scopes(paths: list[Path], roots: dict[str, str], root_name: str | None = None) -> list[Scope]:
+    return find_scopes_of([Source(str(path), root_name=root_name) for path in paths], roots)
+
+
+def scan(scope: Scope, leave_out: Path | None = None) -> Scan:
+    return Scanner(Limits(), Path, leave_out=str(leave_out)).scan(scope)
 
 
 @pytest.fixture
@@ -17,7 +28,7 @@ def docs(tmp_path: Path) -> Path:
 
 def test_a_folder_is_a_root_named_like_it_and_hidden_files_are_not_looked_at(docs: Path) -> None:
     (scope,) = find_scopes([docs], {})
-    assert (scope.root, scope.folder, scope.prefix) == ("docs", docs, "")
+    assert (scope.root, scope.folder, scope.prefix) == ("docs", str(docs), "")
     assert [file.path for file in scan(scope).files] == ["a.txt", "sub/b.txt"]
 
 
@@ -39,7 +50,7 @@ def test_another_root_of_the_same_name_needs_a_name_of_its_own(docs: Path, tmp_p
     (scope,) = find_scopes([docs], {"docs": "/elsewhere/docs"}, root_name="handbook")
     assert scope.root == "handbook"
     (moved,) = find_scopes([docs], {"docs": "/elsewhere/docs"}, root_name="docs")
-    assert moved.folder == docs
+    assert moved.folder == str(docs)
 
 
 def test_a_root_has_one_name_and_blank_names_are_refused(docs: Path) -> None:

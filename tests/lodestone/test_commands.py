@@ -1,8 +1,10 @@
 """The command line as a newcomer uses it, and what it says when it is used wrongly."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -196,6 +198,34 @@ def test_a_bad_file_is_named_and_the_exit_code_is_one(lodestone: Run, docs: Path
     assert (report["indexed"], report["unchanged"], len(report["failed"])) == (0, 1, 1)
 
 
+def test_a_job_file_is_run_and_flags_go_before_it(lodestone: Run, docs: Path, tmp_path: Path) -> None:
+    (docs / "leave.md").write_text("# Leave\n\nTwenty-five days a year.")
+    (tmp_path / "job.yaml").write_text("sources: [docs]\nindex: index\nexclude: ['*.txt']\nworkers: 0\n")
+    report = json.loads(lodestone("index", "--job", tmp_path / "job.yaml", "--json").out)
+    assert (report["indexed"], report["index"]) == (1, str(tmp_path / "index"))
+    other = tmp_path / "other"
+    report = json.loads(
+        lodestone("index", docs, "--job", tmp_path / "job.yaml", "--index", other, "--max-size", 1e-9, "--json").out
+    )
+    assert (report["indexed"], report["index"]) == (0, str(other))
+    assert all("too large" in failed["reason"] for failed in report["failed"])
+
+
+def test_a_stopped_job_says_how_to_resume(
+    lodestone: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lodestone.indexing import job
+
+    def stop(batch: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(job, "warm_up", stop)
+    result = lodestone("index", docs, "--index", tmp_path / "my index", "--workers", 0)
+    assert result.code == 1
+    assert "Stopped after indexing 0 files" in result.out
+    assert f"Resume with: lodestone index {docs} --index '{tmp_path}/my index' --workers 0" in result.err
+
+
 def test_a_question_of_ten_thousand_words_is_answered_with_a_warning(
     lodestone: Run, example_index: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -210,6 +240,12 @@ def test_a_question_of_ten_thousand_words_is_answered_with_a_warning(
     [
         (["index", "{tmp}/nowhere"], "nowhere does not exist"),
         (["index", "{tmp}/empty"], "empty holds no files"),
+        (["index"], "give a PATH to index, or --job"),
+        (["index", "--job", "{tmp}/none.yaml"], "none.yaml cannot be read"),
+        (["index", "--job", "{tmp}/job.yaml"], "job.yaml:2: unknown key 'worker'"),
+        (["index", "{tmp}/docs", "--workers", "-1"], "workers must be at least 0, got -1"),
+        (["index", "{tmp}/docs", "--max-seconds", "0"], "the limit seconds must be above 0, got 0"),
+        (["index", "{tmp}/docs", "{tmp}/empty", "--root-name", "x"], "names the root of one path, got 2 paths"),
         (["index", "{tmp}/docs", "--pipeline", "{tmp}/broken.yaml"], "broken.yaml:1"),
         (["index", "{tmp}/docs", "--pipeline", "{tmp}/unknown.yaml"], "unknown.yaml:3"),
         (["index", "{tmp}/docs", "--pipeline", "{tmp}/untrusted.yaml"], "untrusted.yaml:3"),
@@ -247,6 +283,7 @@ def test_wrong_usage_exits_with_two_and_one_line_that_says_what_to_change(
     (tmp_path / "broken.yaml").write_text("components: [")
     (tmp_path / "unknown.yaml").write_text("components:\n  reader:\n    type: lodestone.components.readers.Nope\n")
     (tmp_path / "untrusted.yaml").write_text("components:\n  evil:\n    type: subprocess.Popen\n")
+    (tmp_path / "job.yaml").write_text("sources: [docs]\nworker: 1\n")
     (tmp_path / "good.jsonl").write_text('{"query": "Who?"}\n')
     (tmp_path / "bad.jsonl").write_text('{"query": "Who?"}\n{nope}\n')
     if "{tmp}/other" in arguments:

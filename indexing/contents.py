@@ -1,0 +1,149 @@
+"""Where the bytes of a document are, in a form that a worker process can be sent."""
+
+import lzma
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, BinaryIO, Protocol, cast
+
+
+class TooLargeError(Exception):
+    """There is more to read than may be read."""
+
+
+class Content(Protocol):
+    """Bytes that can be read when they are needed."""
+
+    def read(self, most: int) -> bytes:
+        """Read them all.
+
+        :param most: The most bytes to read.
+        :raises TooLargeError: If there are more.
+        :raises OSError: If they cannot be had.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file.
+
+    :param path: Where it is.
+    """
+
+    path: str
+
+    def read(self, most: int) -> bytes:
+        """Read it: see `Content.read`."""
+        data = Path(self.path).read_bytes()
+        if len(data) > most:
+            raise TooLargeError
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that fsspec reaches.
+
+    :param url: Its URL.
+    """
+
+    url: str
+
+    def read(self, most: int) -> bytes:
+        """Read it: see `Content.read`."""
+        with open_url(self.url) as file:
+            return _read(file, most)
+
+
+@dataclass(frozen=True)
+class ZipMember:
+    """A file in a zip archive.
+
+    :param archive: The archive.
+    :param name: Its name there.
+    """
+
+    archive: Path
+    name: str
+
+    def read(self, most: int) -> bytes:
+        """Read it: see `Content.read`."""
+        try:
+            with _zip(self.archive, self.archive.stat().st_mtime_ns).open(self.name) as file:
+                return _read(file, most)
+        except RuntimeError as error:
+            raise OSError("encrypted: unpack the archive with its password first") from error
+        except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, ValueError, lzma.LZMAError) as error:
+            raise OSError(f"its archive is damaged: {error}") from error
+
+
+@dataclass(frozen=True)
+class TarMember:
+    """A file in a tar archive.
+
+    :param archive: The archive, unpacked from any compression.
+    :param offset: Where its bytes start.
+    :param size: How many they are.
+    """
+
+    archive: Path
+    offset: int
+    size: int
+
+    def read(self, most: int) -> bytes:
+        """Read it: see `Content.read`."""
+        if self.size > most:
+            raise TooLargeError
+        with self.archive.open("rb") as file:
+            file.seek(self.offset)
+            data = file.read(self.size)
+        if len(data) < self.size:
+            raise OSError("its archive is cut off")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that was read already.
+
+    :param text: The text.
+    """
+
+    text: str
+
+    def read(self, most: int) -> bytes:
+        """Read it: see `Content.read`."""
+        data = self.text.encode("utf-8", errors="replace")
+        if len(data) > most:
+            raise TooLargeError
+        return data
+
+
+def open_url(url: str) -> BinaryIO:
+    """Open a file by its URL.
+
+    :param url: One that fsspec knows.
+    :raises OSError: If it cannot be opened.
+    """
+    import fsspec
+
+    try:
+        return cast("BinaryIO", fsspec.open(url, "rb").open())
+    except OSError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _zip(path: Path, mtime_ns: int) -> zipfile.ZipFile:
+    """An archive, kept open: its members come one after the other."""
+    return zipfile.ZipFile(path)
+
+
+def _read(file: IO[bytes], most: int) -> bytes:
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise TooLargeError
+    return data

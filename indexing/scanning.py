@@ -1,0 +1,160 @@
+"""Finding the documents of a scope: in folders, in archives, behind URLs."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lodestone.indexing import archives
+from lodestone.indexing.archives import ArchiveError
+from lodestone.indexing.contents import LocalFile
+from lodestone.indexing.limits import Limits
+from lodestone.indexing.remote import RemoteError, list_files
+from lodestone.indexing.report import FileOutcome
+from lodestone.indexing.sources import Scope, SourceFile
+from lodestone.indexing.tables import is_table
+
+
+@dataclass
+class Scan:
+    """What was found in a scope.
+
+    :param files: Documents in the order of their paths, tables whose rows are documents as one.
+    :param skipped: Links that lead out of the root, what is neither file nor folder, what an archive must not hold.
+    :param unreadable: Folders and files that could not be looked at.
+    :param hidden_behind: Paths in the root that the unreadable ones stand for; nothing there counts as gone.
+    """
+
+    files: list[SourceFile] = field(default_factory=list)
+    skipped: list[FileOutcome] = field(default_factory=list)
+    unreadable: list[FileOutcome] = field(default_factory=list)
+    hidden_behind: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing at all."""
+        return not (self.files or self.unreadable or self.skipped)
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Looks for documents: everything but hidden files and folders (those whose name begins with a dot).
+
+    :param limits: What an archive may hold.
+    :param scratch: Gives a folder for archives that must be unpacked as a whole.
+    :param open_archives: Whether archives are looked into.
+    :param leave_out: A folder that is not looked into: the index itself.
+    """
+
+    limits: Limits
+    scratch: Callable[[], Path]
+    open_archives: bool = True
+    leave_out: str | None = None
+
+    def scan(self, scope: Scope) -> Scan:
+        """Look for documents.
+
+        :param scope: Where.
+        :returns: What was found.
+        """
+        found = Scan()
+        if scope.is_remote:
+            self._scan_remote(scope, found)
+            return found
+        top = f"{scope.folder}/{scope.prefix}".rstrip("/") or "/"
+        if scope.is_file:
+            self._look_at(top, scope.prefix, os.path.islink(top), scope, found)
+            return found
+        for entry, path in self._walk(top, scope.prefix, scope, found):
+            self._look_at(entry.path, path, entry.is_symlink(), scope, found)
+        return found
+
+    def _scan_remote(self, scope: Scope, found: Scan) -> None:
+        try:
+            found.files = [
+                SourceFile(scope.root, file.path, file.content, file.size, file.stamp, scope.show(file.path))
+                for file in list_files(scope.folder)
+                if scope.holds(file.path) and not any(part.startswith(".") for part in file.path.split("/"))
+            ]
+        except RemoteError as error:
+            found.unreadable.append(FileOutcome(scope.shown, str(error)))
+            found.hidden_behind.append("")
+
+    def _walk(self, folder: str, prefix: str, scope: Scope, found: Scan) -> Iterator[tuple[os.DirEntry[str], str]]:
+        """Files below a folder that are looked after, and their paths within the root."""
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            shown = scope.show(prefix)
+            found.unreadable.append(FileOutcome(shown, f"cannot be listed: {error.strerror or error}"))
+            found.hidden_behind.append(prefix)
+            return
+        folders = []
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if os.path.realpath(entry.path) != self.leave_out and not scope.patterns.leave_out(path):
+                    folders.append(entry)
+            elif entry.is_symlink() and entry.is_dir():
+                continue  # what it shows is found where it is, or is not of this root
+            elif scope.patterns.accept(path) or (self._opens(path) and not scope.patterns.leave_out(path)):
+                yield entry, path
+        for entry in folders:
+            yield from self._walk(entry.path, f"{prefix}{entry.name}/", scope, found)
+
+    def _look_at(self, file: str, path: str, is_link: bool, scope: Scope, found: Scan) -> None:
+        shown = scope.show(path)
+        try:
+            if is_link and not os.path.realpath(file).startswith(scope.folder.rstrip("/") + "/"):
+                found.skipped.append(FileOutcome(shown, "a link that leads out of the folder is not followed"))
+                return
+            status = os.stat(file)
+        except OSError as error:
+            found.unreadable.append(FileOutcome(shown, f"cannot be read: {error.strerror or error}"))
+            found.hidden_behind.append(path)
+            return
+        if not _is_utf8(path):
+            found.unreadable.append(FileOutcome(ascii(shown), "its name is not UTF-8; rename it"))
+        elif not stat.S_ISREG(status.st_mode):
+            found.skipped.append(FileOutcome(shown, "neither a file nor a folder"))
+        elif self._opens(path):
+            self._look_into(Path(file), path, status.st_mtime_ns, scope, found)
+        else:
+            columns = scope.columns if is_table(path) else None
+            content = LocalFile(file)
+            found.files.append(
+                SourceFile(scope.root, path, content, status.st_size, status.st_mtime_ns, shown, columns)
+            )
+
+    def _opens(self, path: str) -> bool:
+        return self.open_archives and archives.is_archive(path)
+
+    def _look_into(self, archive: Path, path: str, mtime_ns: int, scope: Scope, found: Scan) -> None:
+        try:
+            members = archives.members(archive, self.limits, self.scratch)
+        except ArchiveError as error:
+            found.unreadable.append(FileOutcome(scope.show(path), str(error)))
+            found.hidden_behind.append(f"{path}/")
+            return
+        for member in members:
+            inside = f"{path}/{member.name}"
+            if not scope.holds(inside):
+                continue
+            if member.content is None:
+                found.skipped.append(FileOutcome(scope.show(inside), member.problem or ""))
+                continue
+            found.files.append(
+                SourceFile(scope.root, inside, member.content, member.size, mtime_ns, scope.show(inside))
+            )
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,146 @@
+"""JSONL, CSV and Parquet files whose rows are documents."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+# A field of a CSV file may be a whole document.
+_LONGEST_FIELD = 64 * 2**20
+
+
+class TableError(Exception):
+    """A table cannot be read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table are.
+
+    :param content: The columns that make a document's text, a blank line between them.
+    :param meta: The columns that become metadata.
+    :param id: The column that tells rows apart, whose value is the end of a document's path; None for the row's number.
+    """
+
+    content: tuple[str, ...]
+    meta: tuple[str, ...] = ()
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as a document.
+
+    :param name: What tells it apart from the others of its table.
+    :param text: Its text.
+    :param meta: Its metadata.
+    """
+
+    name: str
+    text: str
+    meta: dict[str, Any]
+
+    @property
+    def version(self) -> str:
+        """A hash of all that is in it, hexadecimal."""
+        data = json.dumps([self.text, self.meta], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(data.encode("utf-8", "replace")).hexdigest()
+
+
+def is_table(path: str) -> bool:
+    """Whether rows can be read from a file, by its name."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def rows(file: str, columns: Columns) -> Iterator[Row]:
+    """Read a table, row by row.
+
+    :param file: The table.
+    :param columns: What its columns are.
+    :raises TableError: If it cannot be read, or has not these columns.
+    """
+    try:
+        for number, record in enumerate(_records(Path(file), columns), start=1):
+            yield _row(record, number, columns)
+    except (OSError, ValueError, csv.Error) as error:
+        raise TableError(f"cannot be read as a table: {error}") from error
+
+
+def _row(record: dict[str, Any], number: int, columns: Columns) -> Row:
+    wanted = (*columns.content, *columns.meta, *([columns.id] if columns.id is not None else []))
+    missing = [name for name in wanted if name not in record]
+    # In JSON lines a row leaves out what it has nothing for.
+    if missing and not any(name in record for name in columns.content):
+        raise TableError(f"row {number:,} has no column {missing[0]!r}; it has {', '.join(map(str, record))}")
+    name = number if columns.id is None else record.get(columns.id)
+    if name is None or name == "":
+        raise TableError(f"row {number:,} has no {columns.id!r}, which is to tell it apart")
+    text = "\n\n".join(_shown(record[name]) for name in columns.content if record.get(name) not in (None, ""))
+    meta = {name: _plain(record[name]) for name in columns.meta if record.get(name) not in (None, "")}
+    return Row(str(name).replace("/", "_"), text, {**meta, "row": number})
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _records(file: Path, columns: Columns) -> Iterator[dict[str, Any]]:
+    match file.suffix.lower():
+        case ".parquet":
+            return _parquet(file, columns)
+        case ".csv" | ".tsv":
+            return _csv(file)
+        case _:
+            return _jsonl(file)
+
+
+def _jsonl(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+            except (ValueError, RecursionError) as error:
+                raise TableError(f"line {number:,} is not JSON: {error}") from error
+            if not isinstance(record, dict):
+                raise TableError(f"line {number:,} is not a JSON object")
+            yield record
+
+
+def _csv(file: Path) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    with file.open("rb") as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as lines:
+        delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(lines.readline())
+        lines.seek(0)
+        for record in csv.DictReader(lines, delimiter=delimiter):
+            record.pop(None, None)
+            yield record
+
+
+def _delimiter(header: str) -> str:
+    return max(",;\t|", key=header.count)
+
+
+def _parquet(file: Path, columns: Columns) -> Iterator[dict[str, Any]]:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise TableError("reading Parquet needs pyarrow: pip install 'lodestone[parquet]'") from error
+    with parquet.ParquetFile(file) as table:
+        names = [*columns.content, *columns.meta, *([columns.id] if columns.id is not None else [])]
+        missing = [name for name in names if name not in table.schema_arrow.names]
+        if missing:
+            raise TableError(f"there is no column {missing[0]!r}; it has {', '.join(table.schema_arrow.names)}")
+        for batch in table.iter_batches(batch_size=1000, columns=names):
+            yield from batch.to_pylist()

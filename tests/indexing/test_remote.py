@@ -1,0 +1,61 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+from small_jobs import index_texts, texts
+
+from lodestone.components.errors import ConfigurationError
+from lodestone.indexing import Source
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    files = fsspec.filesystem("memory")
+    for name, text in {"a.txt": "one", "in/b.txt": "two", ".hidden/c.txt": "three"}.items():
+        files.pipe(f"/bucket/docs/{name}", text.encode())
+    yield "memory://bucket/docs"
+    if files.exists("/bucket"):
+        files.rm("/bucket", recursive=True)
+
+
+def test_files_behind_a_url_are_indexed_and_kept_up_to_date(bucket: str, tmp_path: Path) -> None:
+    index, files = tmp_path / "index", fsspec.filesystem("memory")
+    assert index_texts(index, bucket).indexed == 2
+    assert texts(index) == {"docs/a.txt": "one", "docs/in/b.txt": "two"}
+    assert index_texts(index, bucket).unchanged == 2
+    files.pipe("/bucket/docs/a.txt", b"eins")
+    files.rm("/bucket/docs/in/b.txt")
+    report = index_texts(index, bucket)
+    assert (report.indexed, report.deleted) == (1, 1)
+    assert texts(index) == {"docs/a.txt": "eins"}
+
+
+def test_a_url_that_cannot_be_reached_deletes_nothing(bucket: str, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    index_texts(index, bucket)
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+    report = index_texts(index, bucket, prune=True)
+    assert (report.deleted, report.complete, len(texts(index))) == (0, False, 2)
+    assert "cannot be reached" in report.failed[0].reason
+
+
+def test_one_that_nothing_installed_can_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nonsense://x cannot be read: Protocol not known: nonsense"):
+        index_texts(tmp_path / "index", "nonsense://x")
+
+
+def test_a_url_that_has_moved_keeps_its_root_when_that_is_named(bucket: str, tmp_path: Path) -> None:
+    index, files = tmp_path / "index", fsspec.filesystem("memory")
+    index_texts(index, bucket)
+    files.pipe("/bucket/moved/docs/a.txt", b"one")
+    with pytest.raises(ConfigurationError, match="already has a root 'docs'"):
+        index_texts(index, "memory://bucket/moved/docs")
+    moved = Source("memory://bucket/moved/docs", root_name="docs")
+    assert index_texts(index, moved, prune=True).deleted == 1
+    assert texts(index) == {"docs/a.txt": "one"}
+
+
+def test_chained_urls_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="chained"):
+        index_texts(tmp_path / "index", "zip://*.txt::memory://bucket/a.zip")

@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+from small_jobs import index_texts, metas, texts
+
+from lodestone.indexing import Source
+from lodestone.indexing.tables import Columns, TableError, rows
+
+COLUMNS = Columns(content=("question", "answer"), meta=("team",), id="key")
+RECORDS = [
+    {"key": "a", "question": "What?", "answer": 'That, "this"\nand more', "team": "x", "other": "no"},
+    {"key": "b", "question": "Who?", "answer": "Me", "team": "y", "other": "no"},
+]
+
+
+def write(file: Path, records: list[dict[str, str]]) -> Source:
+    if file.suffix == ".jsonl":
+        file.write_text("\n".join(map(json.dumps, records)))
+    else:
+        import csv
+
+        with file.open("w", newline="") as lines:
+            delimiter = {".csv": ";", ".tsv": "\t"}[file.suffix]
+            writer = csv.DictWriter(lines, list(records[0]), delimiter=delimiter)
+            writer.writeheader()
+            writer.writerows(records)
+    return Source(str(file.parent), columns=COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["faq.jsonl", "faq.csv", "faq.tsv"])
+def test_rows_are_documents_that_come_and_go_and_change_by_themselves(tmp_path: Path, name: str) -> None:
+    file, index = tmp_path / "docs" / name, tmp_path / "index"
+    file.parent.mkdir()
+    source = write(file, RECORDS)
+    report = index_texts(index, source)
+    assert (report.files, report.indexed, report.complete) == (2, 2, True)
+    assert texts(index) == {f"docs/{name}/a": 'What?\n\nThat, "this"\nand more', f"docs/{name}/b": "Who?\n\nMe"}
+    assert metas(index)[f"{name}/a"]["team"] == "x"
+    assert "other" not in metas(index)[f"{name}/a"]
+
+    write(file, [*RECORDS, {"key": "c", "question": "Why?", "answer": "So", "team": "x", "other": "yes"}])
+    assert (added := index_texts(index, source)).unchanged == 2
+    assert added.indexed == 1
+    write(file, [RECORDS[0], {**RECORDS[1], "team": "z"}])
+    changed = index_texts(index, source)
+    assert (changed.indexed, changed.unchanged, changed.deleted) == (1, 1, 1)
+    assert metas(index)[f"{name}/b"]["team"] == "z"
+
+
+def test_a_table_that_cannot_be_read_is_named_and_its_rows_stay(tmp_path: Path) -> None:
+    file, index = tmp_path / "docs" / "faq.jsonl", tmp_path / "index"
+    file.parent.mkdir()
+    source = write(file, RECORDS)
+    index_texts(index, source)
+    file.write_text("{nope")
+    report = index_texts(index, source)
+    assert [outcome.reason for outcome in report.failed] == [
+        "line 1 is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    ]
+    assert len(texts(index)) == 2
+
+
+def test_two_rows_of_one_id_are_not_mixed_up(tmp_path: Path) -> None:
+    file = tmp_path / "docs" / "faq.jsonl"
+    file.parent.mkdir()
+    source = write(file, [RECORDS[0], {**RECORDS[1], "key": "a"}])
+    report = index_texts(tmp_path / "index", source)
+    assert (report.indexed, len(report.skipped)) == (1, 1)
+    assert "same id" in report.skipped[0].reason
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("title,body\nx,y\n")
+    with pytest.raises(TableError, match="row 1 has no column 'text'; it has title, body"):
+        list(rows(str(tmp_path / "a.csv"), Columns(("text",))))
+
+
+def test_without_an_id_a_row_is_its_number(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n\n{"text": {"in": 1}}\n')
+    assert [(row.name, row.text) for row in rows(str(tmp_path / "a.jsonl"), Columns(("text",)))] == [
+        ("1", "x"),
+        ("2", '{"in": 1}'),
+    ]
