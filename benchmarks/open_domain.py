@@ -44,7 +44,7 @@ from open_domain_rules import (
 from lodestone.components.models import DEFAULT_READER, resolve_model
 from lodestone.components.readers.calibration import Calibration, hash_weights
 from lodestone.evaluation.calibrating import FOLDS, Stated, error_of_perfect, held_out
-from lodestone.evaluation.calibration import fit_calibration
+from lodestone.evaluation.calibration import adapt_calibration, fit_calibration
 from lodestone.evaluation.calibration_metrics import (
     auroc,
     brier_score,
@@ -280,7 +280,7 @@ def adapted(sample: Sample, start: Calibration, labels: int, draw: int) -> tuple
     """Stated probabilities and truth on the questions of a domain that are left after some were fitted on."""
     places = list(range(len(sample)))
     random.Random(draw).shuffle(places)
-    fitted = fit_calibration([sample.labelled[place] for place in places[:labels]], start=start)
+    fitted = adapt_calibration(start, [sample.labelled[place] for place in places[:labels]])
     rest = sample.part(places[labels:])
     found = calibrated(rest, fitted)
     return found.scores, rest.exact(found.texts)

@@ -18,7 +18,7 @@ from lodestone.components.readers import ExtractiveReader
 from lodestone.components.readers.calibration import Calibration, hash_weights
 from lodestone.components.readers.evidence import Float64Array
 from lodestone.components.stores import FaissDocumentStore
-from lodestone.evaluation.calibration import Labelled, fit_calibration, label, top_answers
+from lodestone.evaluation.calibration import Labelled, adapt_calibration, fit_calibration, label, top_answers
 from lodestone.evaluation.calibration_metrics import brier_score, expected_calibration_error, log_loss
 
 FOLDS = 5
@@ -80,7 +80,7 @@ def held_out(
 
     :param questions: What is fitted on.
     :param judged: The same questions, perhaps read in another precision.
-    :param start: The calibration that the weights are drawn towards.
+    :param start: The calibration that is adapted; None for a fit from nothing.
     :param weights: What each question counts; None for 1 each.
     """
     places = list(range(len(questions)))
@@ -90,9 +90,15 @@ def held_out(
         held = places[fold::FOLDS]
         rest = [place for number, place in enumerate(places) if number % FOLDS != fold]
         counts = None if weights is None else [weights[place] for place in rest]
-        fitted = fit_calibration([questions[place] for place in rest], weights=counts, start=start)
+        fitted = _fitted([questions[place] for place in rest], counts, start)
         p[held], right[held], _ = top_answers(fitted, [judged[place] for place in held])
     return Stated(p, right)
+
+
+def _fitted(questions: Sequence[Labelled], weights: Sequence[float] | None, start: Calibration | None) -> Calibration:
+    if start is None:
+        return fit_calibration(questions, weights=weights)
+    return adapt_calibration(start, questions, weights=weights)
 
 
 def read_labelled(
@@ -133,10 +139,10 @@ def calibrate(
 ) -> Calibration:
     """Fit a reader's calibration to labelled questions over retrieved passages.
 
-    :param reader: The reader; the calibration that it has is where the fit starts.
+    :param reader: The reader; the calibration that it has is adapted.
     :param questions: The questions, at least 50, some of them with the right answer among their passages.
     :param passages: For each question its passages, in the order of their retrieval.
-    :param fresh: Whether to start from nothing instead.
+    :param fresh: Whether to fit from nothing instead.
     :param weights: What each question counts; None for 1 each.
     :param about: What to record beside what was measured, such as the data's name and hash.
     :returns: The calibration, with figures on held-out folds in every precision that this machine has.
@@ -151,7 +157,7 @@ def calibrate(
     }
     fitted_in, labelled = next(iter(readings.items()))
     try:
-        fitted = fit_calibration(labelled, weights=weights, start=start)
+        fitted = _fitted(labelled, weights, start)
         figures = {
             precision: {
                 "before": None if start is None else Stated(*top_answers(start, read)[:2]).figures(),

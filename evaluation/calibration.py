@@ -1,12 +1,13 @@
 """Fitting a reader's calibration to questions whose accepted answers are known."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from lodestone.components.readers.calibration import Calibration
+from lodestone.components.readers.calibration import Calibration, log_odds
 from lodestone.components.readers.evidence import EXACT, FOUND, WHICH, Evidence, Float64Array
 from lodestone.evaluation.squad import exact_match, f1
 
@@ -14,8 +15,8 @@ from lodestone.evaluation.squad import exact_match, f1
 SAME_PLACE = 0.5
 # Answers with a smaller share of their question's probability teach nothing about exact cuts.
 _LEAST_SHARE = 0.1
-# What a change of one standard deviation of the log odds costs, in half nats: with nothing to start from, and with a
-# calibration that is there, which 100 questions of another domain can then move but not upset.
+# What a change of one standard deviation of the log odds costs, in half nats: of weights that are fitted from nothing,
+# and of the scale of a calibration that is there, which 50 questions can then move but not upset.
 _FREE, _DRAWN, _BIAS = 1.0, 10.0, 0.1
 
 Objective = Callable[[Float64Array], tuple[float, Float64Array]]
@@ -52,26 +53,22 @@ def fit_calibration(
     questions: Sequence[Labelled],
     *,
     weights: Sequence[float] | None = None,
-    start: Calibration | None = None,
 ) -> Calibration:
     """Fit the three parts of a calibration, each by penalised maximum likelihood.
 
     :param questions: The questions, with and without a right answer.
     :param weights: What each question counts; None for 1 each.
-    :param start: A calibration that the weights are drawn towards, so that a few questions are enough; None for 0.
     :returns: The calibration, bound to no model.
     :raises ValueError: If every question has a right answer, or none has: then nothing can be learned.
     """
-    stiffness = _FREE if start is None else _DRAWN
     counts = np.ones(len(questions)) if weights is None else np.asarray(weights, dtype=np.float64)
     held = np.array([question.place is not None for question in questions])
-    if held.all() or not held.any():
-        raise ValueError("a calibration needs questions with and without a right answer, got only one kind")
+    _check_kinds(held)
     features = np.array([question.evidence.found for question in questions])
     found = _fit(
         partial(_logistic, _with_bias(features), held.astype(np.float64), counts),
-        _centre(start, "found", len(FOUND) + 1),
-        _penalties(features, stiffness, bias=True),
+        np.zeros(len(FOUND) + 1),
+        _penalties(features, _FREE, bias=True),
     )
     answered = [
         (question, count) for question, count in zip(questions, counts, strict=True) if question.place is not None
@@ -79,16 +76,42 @@ def fit_calibration(
     rows = np.concatenate([question.evidence.which for question, _ in answered])
     which = _fit(
         partial(_conditional_logit, answered),
-        _centre(start, "which", len(WHICH)),
-        _penalties(rows, stiffness, bias=False),
+        np.zeros(len(WHICH)),
+        _penalties(rows, _FREE, bias=False),
     )
     near, right, shares = _cuts(answered, which)
     exact = _fit(
         partial(_logistic, _with_bias(near), right, shares),
-        _centre(start, "exact", len(EXACT) + 1),
-        _penalties(near, stiffness, bias=True),
+        np.zeros(len(EXACT) + 1),
+        _penalties(near, _FREE, bias=True),
     )
     return Calibration.of(found, which, exact)
+
+
+def adapt_calibration(
+    start: Calibration, questions: Sequence[Labelled], *, weights: Sequence[float] | None = None
+) -> Calibration:
+    """Bring a calibration's probabilities to other questions: a scale and a bias on the answers' log odds (Platt 1999).
+
+    They are fitted to whether each question's most probable answer is right, and drawn towards those of the start, so
+    that 50 questions are enough. Which answer is best stays as it was.
+
+    :param start: The calibration.
+    :param questions: The questions.
+    :param weights: What each question counts; None for 1 each.
+    :raises ValueError: If the best answer of every question is right, or none is: then nothing can be learned.
+    """
+    as_fitted = replace(start, adapted={"scale": 1.0, "bias": 0.0})
+    stated, right, _ = top_answers(as_fitted, questions)
+    _check_kinds(right > 0)
+    counts = np.ones(len(questions)) if weights is None else np.asarray(weights, dtype=np.float64)
+    odds = log_odds(stated)[:, None]
+    scale, bias = _fit(
+        partial(_logistic, _with_bias(odds), right, counts),
+        start.weights("adapted"),
+        _penalties(odds, _DRAWN, bias=True),
+    )
+    return replace(start, adapted={"scale": float(scale), "bias": float(bias)})
 
 
 def top_answers(
@@ -111,8 +134,9 @@ def top_answers(
     return stated, right, none
 
 
-def _centre(start: Calibration | None, part: str, size: int) -> Float64Array:
-    return np.zeros(size) if start is None else start.weights(part)
+def _check_kinds(right: "np.ndarray[Any, np.dtype[np.bool_]]") -> None:
+    if right.all() or not right.any():
+        raise ValueError("a calibration needs questions with and without a right answer, got only one kind")
 
 
 def _penalties(features: Float64Array, stiffness: float, *, bias: bool) -> Float64Array:

@@ -18,7 +18,8 @@ from lodestone.components.readers.evidence import EXACT, FOUND, WHICH, Evidence,
 CALIBRATION_FILE = "calibration.json"
 BIAS = "bias"
 _FORMAT = 2
-_PARTS = {"found": (*FOUND, BIAS), "which": WHICH, "exact": (*EXACT, BIAS)}
+_PARTS = {"found": (*FOUND, BIAS), "which": WHICH, "exact": (*EXACT, BIAS), "adapted": ("scale", BIAS)}
+_AS_FITTED = {"scale": 1.0, BIAS: 0.0}
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Calibration:
     :param found: Weights of `FOUND` and `"bias"`: log odds that the answer was found (Platt 1999).
     :param which: Weights of `WHICH`: utilities of the answers in a conditional logit (McFadden 1974).
     :param exact: Weights of `EXACT` and `"bias"`: log odds that an answer at the right place is exactly cut.
+    :param adapted: What brings the probabilities to other questions than they were fitted on: the log odds of the most
+        probable answer, times `"scale"` plus `"bias"`. The other answers change in proportion to it, and what all of
+        them gain or lose, "no answer" and other cuts lose or gain.
     :param weights_sha256: Hash of the model's weights that it was fitted for, or None if it is not bound to any.
     :param fitted_on: What it was fitted on and how well it did: free entries.
     :raises ValueError: If a weight is missing, is unknown or is no finite number.
@@ -54,6 +58,7 @@ class Calibration:
     found: Mapping[str, float]
     which: Mapping[str, float]
     exact: Mapping[str, float]
+    adapted: Mapping[str, float] = field(default_factory=lambda: dict(_AS_FITTED))
     weights_sha256: str | None = None
     fitted_on: dict[str, Any] = field(default_factory=dict)
 
@@ -68,7 +73,7 @@ class Calibration:
     def weights(self, part: str) -> Float64Array:
         """The weights of one part in the order of the features, the bias last.
 
-        :param part: `"found"`, `"which"` or `"exact"`.
+        :param part: `"found"`, `"which"`, `"exact"` or `"adapted"`.
         """
         return np.array([getattr(self, part)[name] for name in _PARTS[part]], dtype=np.float64)
 
@@ -89,7 +94,18 @@ class Calibration:
         shares = np.exp(utilities - utilities.max())
         missing = float(_sigmoid(-(evidence.found @ found[:-1] + found[-1])))
         places = (1 - missing) * shares / shares.sum()
-        return Distribution(places * _sigmoid(evidence.exact @ exact[:-1] + exact[-1]), places, missing)
+        answers = places * _sigmoid(evidence.exact @ exact[:-1] + exact[-1])
+        return self._adapt(Distribution(answers, places, missing))
+
+    def _adapt(self, fitted: Distribution) -> Distribution:
+        if self.adapted == _AS_FITTED:
+            return fitted
+        scale, bias = self.weights("adapted")
+        best, total = float(fitted.answers.max()), float(fitted.answers.sum())
+        wanted = float(_sigmoid(scale * log_odds(np.array(best)) + bias))
+        answers = fitted.answers * min(wanted / max(best, 1e-12), 1 / max(total, 1e-12))
+        rest = max(1 - float(answers.sum()), 0.0) / max(1 - total, 1e-12)
+        return Distribution(answers, answers + rest * (fitted.places - fitted.answers), rest * fitted.none)
 
     def save(self, path: Path) -> None:
         """Write the calibration as JSON."""
@@ -115,6 +131,16 @@ class Calibration:
 
 def _named(part: str, weights: Float64Array) -> dict[str, float]:
     return {name: float(weight) for name, weight in zip(_PARTS[part], weights, strict=True)}
+
+
+def log_odds(p: Float64Array) -> Float64Array:
+    """The log odds of probabilities, finite also of 0 and 1.
+
+    :param p: Probabilities, float64.
+    """
+    inside = np.clip(p, 1e-12, 1 - 1e-12)
+    odds: Float64Array = np.log(inside) - np.log1p(-inside)
+    return odds
 
 
 def _sigmoid(values: Any) -> Any:

@@ -48,7 +48,12 @@ def calibrate(
     sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=1, help="At most N questions a file, always the same ones.")
     ] = 2000,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do not start from the calibration that is there.")] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="Fit all weights anew, for some 1,000 questions, instead of adapting what is there."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fit a reader's probabilities to labelled questions, for a model or for one pipeline, and say what it gains."""

@@ -3,7 +3,7 @@ import pytest
 
 from lodestone.components.readers.calibration import Calibration
 from lodestone.components.readers.evidence import EXACT, FOUND, WHICH, Evidence
-from lodestone.evaluation.calibration import Labelled, fit_calibration, label, top_answers
+from lodestone.evaluation.calibration import Labelled, adapt_calibration, fit_calibration, label, top_answers
 from lodestone.evaluation.calibration_metrics import expected_calibration_error
 
 TRUTH = Calibration.of(np.array([0.4, -0.8, 0.3]), np.array([0.5, -0.6, 1.2, 0.9]), np.array([1.5, -0.7, 2.5]))
@@ -42,11 +42,22 @@ def test_a_hundred_questions_of_another_domain_bring_a_calibration_to_it_and_kee
         TRUTH.weights("found") + np.array([0, 0, 1.5]), TRUTH.weights("which"), TRUTH.weights("exact") - [0, 0, 2.0]
     )
     seen, unseen = drawn(100, other, seed=2), drawn(2000, other, seed=1)
-    drawn_towards, fresh = fit_calibration(seen, start=TRUTH), fit_calibration(seen)
-    before, after = (expected_calibration_error(*top_answers(each, unseen)[:2]) for each in (TRUTH, drawn_towards))
+    adapted = adapt_calibration(TRUTH, seen)
+    before, after = (expected_calibration_error(*top_answers(each, unseen)[:2]) for each in (TRUTH, adapted))
     assert after < 0.6 * before
-    moved, lost = (np.abs(each.weights("which") - TRUTH.weights("which")).sum() for each in (drawn_towards, fresh))
-    assert moved < lost
+    for part in ("found", "which", "exact"):
+        assert adapted.weights(part) == pytest.approx(TRUTH.weights(part))
+
+
+def test_adapting_again_starts_from_what_was_adapted() -> None:
+    other = drawn(
+        200,
+        Calibration.of(TRUTH.weights("found") + np.array([0, 0, 2.0]), TRUTH.weights("which"), TRUTH.weights("exact")),
+    )
+    once = adapt_calibration(TRUTH, other)
+    twice = adapt_calibration(once, other)
+    assert once.adapted["bias"] > 0.3
+    assert twice.weights("adapted") == pytest.approx(once.weights("adapted"), abs=0.2)
 
 
 def test_a_question_counts_as_often_as_its_weight_says() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lodestone import ExtractiveReader
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import resolve_model
-from lodestone.components.readers.calibration import Calibration, cached_calibration, hash_weights
+from lodestone.components.readers.calibration import Calibration, Distribution, cached_calibration, hash_weights
 from lodestone.components.readers.evidence import EXACT, WHICH, Evidence
 
 SHIPPED = Calibration.load(resolve_model("lodestone/reader-minilm") / "calibration.json")
@@ -25,13 +25,28 @@ def evidence(margins: list[float], leads: list[float] | None = None) -> Evidence
     return Evidence(tuple(map(str, margins)), np.array([best, 0.5]), which, exact)
 
 
-@given(margins=st.lists(st.floats(-500, 500), max_size=30))
-def test_places_and_no_answer_sum_to_one_and_exact_cuts_are_no_likelier_than_their_places(margins: list[float]) -> None:
-    distribution = SHIPPED.distribution(evidence(margins))
+@given(margins=st.lists(st.floats(-500, 500), max_size=30), scale=st.floats(0.1, 5), bias=st.floats(-9, 9))
+def test_places_and_no_answer_sum_to_one_and_exact_cuts_are_no_likelier_than_their_places(
+    margins: list[float], scale: float, bias: float
+) -> None:
+    adapted = replace(SHIPPED, adapted={"scale": scale, "bias": bias})
+    for calibration in (SHIPPED, adapted):
+        check_sums(calibration.distribution(evidence(margins)))
+
+
+def check_sums(distribution: Distribution) -> None:
     assert distribution.places.sum() + distribution.none == pytest.approx(1)
     assert (distribution.answers <= distribution.places).all()
     assert (distribution.answers >= 0).all()
     assert 0 <= distribution.none <= 1
+
+
+def test_an_adapted_calibration_says_more_or_less_of_answers_and_the_reverse_of_no_answer() -> None:
+    plain = SHIPPED.distribution(evidence([4.0, 1.0]))
+    more = replace(SHIPPED, adapted={"scale": 1.0, "bias": 1.0}).distribution(evidence([4.0, 1.0]))
+    odds = [float(each.answers[0] / (1 - each.answers[0])) for each in (plain, more)]
+    assert odds[1] == pytest.approx(np.e * odds[0])
+    assert more.none < plain.none
 
 
 def test_a_larger_margin_makes_an_answer_likelier_and_no_answer_less_likely() -> None:
