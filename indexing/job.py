@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from haystack import Document
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore, SourceRecord, SourceText
+from lodestone.components.stores import SourceRecord, SourceText
+from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.conversion import ConversionError, UnreadableError, UnsupportedError, convert, read_bytes
 from lodestone.indexing.report import FileOutcome, Report
 from lodestone.indexing.sources import Scan, Scope, SourceFile, find_scopes, scan
@@ -39,10 +40,10 @@ class _Pending:
 
 
 class IndexingJob:
-    """Indexes folders and files with an indexing pipeline into a `FaissDocumentStore`.
+    """Indexes folders and files with an indexing pipeline into a store with a ledger.
 
-    Each batch of files is one transaction: their passages, their texts and their entries in the ledger. A job that was
-    killed is simply run again; what is in the ledger is not read twice.
+    Each batch of files is written together: their passages, their texts and their entries in the ledger, which come
+    last or in the same transaction. A job that was killed is simply run again; what is in the ledger is not read twice.
 
     :param stages: The indexing pipeline.
     :param progress: Told what happens; None for nobody.
@@ -51,9 +52,11 @@ class IndexingJob:
     """
 
     def __init__(self, stages: IndexingStages, progress: Progress | None = None) -> None:
-        if not isinstance(stages.document_store, FaissDocumentStore):
+        if not isinstance(stages.document_store, SourceStore):
             kind = type(stages.document_store).__name__
-            raise ConfigurationError(f"the pipeline must write to a FaissDocumentStore, it writes to a {kind}")
+            raise ConfigurationError(
+                f"the pipeline must write to a FaissDocumentStore or an ElasticsearchStore, it writes to a {kind}"
+            )
         self._stages = stages
         self._store = stages.document_store
         self._progress = progress

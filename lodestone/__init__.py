@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     from lodestone.components.readers import ExtractiveReader
     from lodestone.components.readers.registration import register
     from lodestone.components.retrievers import FaissBM25Retriever, FaissEmbeddingRetriever, FaissHybridRetriever
+    from lodestone.components.retrievers.elasticsearch_bm25_retriever import ElasticsearchBM25Retriever
+    from lodestone.components.retrievers.elasticsearch_embedding_retriever import ElasticsearchEmbeddingRetriever
+    from lodestone.components.retrievers.elasticsearch_hybrid_retriever import ElasticsearchHybridRetriever
     from lodestone.components.splitters import PassageSplitter
     from lodestone.components.stores import FaissDocumentStore
+    from lodestone.components.stores.elasticsearch import ElasticsearchStore
 
 _MODULES = {
+    "ElasticsearchBM25Retriever": "lodestone.components.retrievers.elasticsearch_bm25_retriever",
+    "ElasticsearchEmbeddingRetriever": "lodestone.components.retrievers.elasticsearch_embedding_retriever",
+    "ElasticsearchHybridRetriever": "lodestone.components.retrievers.elasticsearch_hybrid_retriever",
+    "ElasticsearchStore": "lodestone.components.stores.elasticsearch",
     "ExtractiveReader": "lodestone.components.readers",
     "FaissBM25Retriever": "lodestone.components.retrievers",
     "FaissDocumentStore": "lodestone.components.stores",
@@ -30,6 +38,10 @@ _MODULES = {
 }
 
 __all__ = [
+    "ElasticsearchBM25Retriever",
+    "ElasticsearchEmbeddingRetriever",
+    "ElasticsearchHybridRetriever",
+    "ElasticsearchStore",
     "ExtractiveReader",
     "FaissBM25Retriever",
     "FaissDocumentStore",
