@@ -1,6 +1,7 @@
 """Writing, deleting, counting and searching documents in Elasticsearch."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from haystack import Document, logging
@@ -170,9 +171,8 @@ class DocumentIndex(LedgerIndex, MetadataIndex):
         :returns: How many were updated.
         :raises FilterError: If the filter is malformed.
         """
-        documents = self.filter_documents(filters)
-        for document in documents:
-            document.meta = {**document.meta, **meta}
+        found = self.filter_documents(filters)
+        documents = [replace(document, meta={**document.meta, **meta}) for document in found]
         return self.write_documents(documents, DuplicatePolicy.OVERWRITE, refresh)
 
     def _delete(self, document_ids: Iterable[str], refresh: bool) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from haystack.errors import FilterError
 from haystack.utils.filters import COMPARISON_OPERATORS, LOGICAL_OPERATORS
 
-from lodestone.components.stores.dates import ORDERING, iso_date, parse_date
+from lodestone.components.stores.dates import ORDERING, iso_date
 from lodestone.components.stores.elasticsearch.values import date_term, field_name, json_term, term_of
 
 Query = dict[str, Any]
@@ -85,16 +85,13 @@ def _equality(name: str) -> Callable[[Any], Query]:
         raise FilterError(f"Elasticsearch cannot filter by {name!r}: use 'id' or metadata ('meta.source')")
     if name == "id":
         return lambda value: {"term": {"id": value}} if isinstance(value, str) else NONE
-    return lambda value: _equal(_indexed(name), value)
+    return lambda value: _equal(name.removeprefix("meta."), value)
 
 
-def _indexed(name: str) -> str:
-    return field_name(name.removeprefix("meta."))
-
-
-def _equal(name: str, value: Any) -> Query:
+def _equal(path: str, value: Any) -> Query:
     if value is None:
-        return _not({"term": {"fields": name}})
+        return _not({"term": {"fields": term_of(path)}})
+    name = field_name(path)
     if isinstance(value, datetime | day) and not isinstance(value, datetime):
         return NONE
     if isinstance(value, datetime):
@@ -110,17 +107,18 @@ def _equal(name: str, value: Any) -> Query:
         return _any([same, {"term": {f"date.{name}": date_term(date)}}])
     if isinstance(value, list | tuple | dict):
         return {"term": {f"other.{name}": json_term(value)}}
-    raise FilterError(f"{name!r} cannot be compared with {type(value).__name__}: {value!r:.80}")
+    raise FilterError(f"{path!r} cannot be compared with {type(value).__name__}: {value!r:.80}")
 
 
 def _one_of(name: str, values: list[Any]) -> Query:
     if name == "id":
         return {"terms": {"id": [value for value in values if isinstance(value, str)]}}
-    field = _indexed(name)
+    path = name.removeprefix("meta.")
+    field = field_name(path)
     plain = [value for value in values if isinstance(value, str) and iso_date(value) is None]
     numbers = [float(value) for value in values if isinstance(value, int | float) and _is_number(value)]
     others = [value for value in values if not isinstance(value, int | float) and value not in plain]
-    parts: list[Query] = [_equal(field, value) for value in others]
+    parts: list[Query] = [_equal(path, value) for value in others]
     if plain:
         parts.append({"terms": {f"keyword.{field}": [term_of(value) for value in plain]}})
     if numbers:
@@ -136,8 +134,8 @@ def _ordering(name: str, operator: str, value: Any) -> Query:
     if value is None:
         return NONE
     if isinstance(value, str):
-        value = parse_date(value)
-    field, bound = _indexed(name), _RANGES[operator]
+        value = _date(value)
+    field, bound = field_name(name.removeprefix("meta.")), _RANGES[operator]
     if isinstance(value, datetime):
         return {"range": {f"date.{field}": {bound: date_term(value), "format": "strict_date_optional_time"}}}
     if isinstance(value, int | float):
@@ -146,6 +144,15 @@ def _ordering(name: str, operator: str, value: Any) -> Query:
         limit = math.copysign(1e308, value) if abs(value) >= 1e308 else float(value)
         return {"range": {f"number.{field}": {bound: limit}}}
     raise FilterError(f"{name!r} cannot be ordered against {type(value).__name__}: {value!r:.80}")
+
+
+def _date(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise FilterError(
+            f"Can't compare strings using operators {', '.join(ORDERING)}: {text!r} is no ISO formatted date."
+        ) from None
 
 
 def _is_number(value: float) -> bool:

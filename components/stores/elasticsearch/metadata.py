@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from lodestone.components.asynchronous import in_thread
-from lodestone.components.stores.elasticsearch.filters import Query, to_query
+from lodestone.components.stores.elasticsearch.filters import ALL, Query, to_query
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.problems import explained
 from lodestone.components.stores.elasticsearch.values import field_name
 
 _PAGE = 1000
-_TYPES = {"keyword": "keyword", "number": "double", "date": "date", "other": "keyword"}
+# The first kind that a field's values are indexed as says its type.
+_TYPES = {"date": "date", "keyword": "keyword", "number": "double", "other": "keyword"}
 
 
 class MetadataIndex:
@@ -33,19 +34,18 @@ class MetadataIndex:
     def get_metadata_fields_info(self) -> dict[str, dict[str, str]]:
         """The fields that documents have.
 
-        :returns: For each field {"type": ...}: "keyword", "double" or "date", the first of "date", "keyword", "double"
-            that its values were indexed as; "keyword" for lists and dictionaries.
+        :returns: For each field, also those within dictionaries, by its name (`a.b`), {"type": ...}: "date" if there
+            are ISO 8601 dates among its values, else "keyword" if there are texts, "double" if there are numbers, and
+            "keyword" for all else. A field that is None everywhere is left out.
         """
         if not self._passages.exists():
             return {}
         with explained(self._passages.shown):
             found = self._passages.client.indices.get_mapping(index=self._passages.name).body
         properties = next(iter(found.values()))["mappings"]["properties"]
-        types: dict[str, dict[str, str]] = {}
-        for kind in ("date", "keyword", "number", "other"):
-            for name in properties.get(kind, {}).get("properties", {}):
-                types.setdefault(name, {"type": _TYPES[kind]})
-        return dict(sorted(types.items()))
+        known = {kind: properties[kind].get("properties", {}) for kind in _TYPES}
+        names = sorted(self._terms("fields", ALL))
+        return {name: {"type": _type_of(field_name(name), known)} for name in names}
 
     def get_metadata_field_min_max(self, metadata_field: str) -> dict[str, Any]:
         """The least and the greatest value of a field.
@@ -116,6 +116,10 @@ class MetadataIndex:
     get_metadata_fields_info_async = in_thread(get_metadata_fields_info)
     get_metadata_field_min_max_async = in_thread(get_metadata_field_min_max)
     get_metadata_field_unique_values_async = in_thread(get_metadata_field_unique_values)
+
+
+def _type_of(field: str, known: dict[str, Any]) -> str:
+    return next((_TYPES[kind] for kind, fields in known.items() if field in fields), "keyword")
 
 
 def _from_json(term: str) -> Any:

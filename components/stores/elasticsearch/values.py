@@ -37,10 +37,9 @@ def indexed_values(meta: Mapping[str, Any]) -> dict[str, Any]:
     indexed: dict[str, Any] = {}
     names = []
     for path, value in _leaves(meta, "", 0):
-        name = field_name(path)
-        names.append(name)
+        names.append(term_of(path))
         for kind, term in terms_of(value).items():
-            indexed.setdefault(kind, {})[name] = term
+            indexed.setdefault(kind, {})[field_name(path)] = term
     if names:
         indexed["fields"] = names
     return indexed
