@@ -79,7 +79,9 @@ def elasticsearch_url(request: pytest.FixtureRequest) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line that a server was missing, which a row of dots would hide."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if WITHOUT_ELASTICSEARCH in str(report.longrepr)]
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if WITHOUT_ELASTICSEARCH in str(report.longrepr)
+    ]
     reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped}
     for reason in sorted(reasons):
         terminalreporter.write_line(f"{len(skipped)} tests skipped, {reason}; or set ELASTICSEARCH_URL")

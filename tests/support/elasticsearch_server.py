@@ -1,14 +1,24 @@
 """A real Elasticsearch for tests: the one that is named, or one that is started beside the data."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from lodestone import ElasticsearchStore
+
+NewStore = Callable[..., "ElasticsearchStore"]
 REPOSITORY = Path(__file__).resolve().parents[2]
-LAUNCHER = Path(os.environ.get("LODESTONE_SHARED", REPOSITORY / ".." / "shared")).resolve() / "elasticsearch/elasticsearch"
+LAUNCHER = (
+    Path(os.environ.get("LODESTONE_SHARED", REPOSITORY / ".." / "shared")).resolve() / "elasticsearch/elasticsearch"
+)
 
 
 class Server:
@@ -52,9 +62,10 @@ def missing() -> str | None:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    # Not of those that the system gives to clients: while the server is down, one could connect to itself.
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(15_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found

@@ -3,10 +3,10 @@
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from elastic_transport import TransportError
 from elasticsearch import ApiError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 _BUSY = (429, 502, 503, 504)
 _LONGEST_WAIT = 30.0
@@ -54,13 +56,15 @@ class BulkSettings:
     :param max_bytes: Of a request; a document that is larger goes alone.
     :param workers: How many requests at once.
     :param retries: How often a request, or the documents of it that were not taken, are sent again.
-    :param first_wait: Seconds before the first of these; each next is twice as long, up to 30.
+    :param patience: Seconds that the cluster waits for a shard that is not there.
+    :param first_wait: Seconds before the first retry; each next is twice as long, up to 30.
     :raises ConfigurationError: If a number is out of range.
     """
 
     max_bytes: int
     workers: int
     retries: int
+    patience: float
     first_wait: float = 1.0
 
     def __post_init__(self) -> None:
@@ -180,13 +184,13 @@ class BulkWriter:
                 if last or not _may_pass(error):
                     raise
                 sent_before = True
-                self._wait(attempt, str(error))
+                _wait(self._settings, attempt, str(error))
                 continue
             busy = self._sort(chunk, items, written, sent_before, last)
             if not busy:
                 return written
             chunk = [action for action, _ in busy]
-            self._wait(attempt, busy[0][1])
+            _wait(self._settings, attempt, busy[0][1])
         return written
 
     def _request(self, chunk: Sequence[Action]) -> list[dict[str, Any]]:
@@ -194,7 +198,7 @@ class BulkWriter:
         answer = self._client.perform_request(
             "POST",
             "/_bulk",
-            params={"timeout": "10s"},
+            params={"timeout": f"{self._settings.patience:g}s"},
             headers={"accept": "application/json", "content-type": "application/x-ndjson"},
             body=body,
         )
@@ -239,10 +243,27 @@ class BulkWriter:
                 written.refused[action.id] = reason
         return busy
 
-    def _wait(self, attempt: int, reason: str) -> None:
-        seconds = min(self._settings.first_wait * 2**attempt, _LONGEST_WAIT)
-        logger.warning("writing is tried again in {seconds:.0f} s: {reason}", seconds=seconds, reason=reason)
-        time.sleep(seconds)
+
+def patiently(settings: BulkSettings, ask: Callable[[], Answer]) -> Answer:
+    """Ask again while the cluster is unreachable or busy, as long as writing does.
+
+    :param settings: How often.
+    :param ask: What may be asked twice without harm; its errors are those of `explained`.
+    """
+    for attempt in range(settings.retries):
+        try:
+            return ask()
+        except LodestoneError as error:
+            if not _may_pass(error):
+                raise
+            _wait(settings, attempt, str(error))
+    return ask()
+
+
+def _wait(settings: BulkSettings, attempt: int, reason: str) -> None:
+    seconds = min(settings.first_wait * 2**attempt, _LONGEST_WAIT)
+    logger.warning("writing is tried again in {seconds:.0f} s: {reason}", seconds=seconds, reason=reason)
+    time.sleep(seconds)
 
 
 def _may_pass(error: LodestoneError) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "ELASTICSEARCH_URL"
 DEFAULT_URL = "http://localhost:9200"
-OLDEST = (8, 14)  # the first that leaves fields beyond the limit unindexed instead of refusing the document
+OLDEST = (8, 18)  # the first that scores what was found by int8 vectors by the vectors as they were given
 
 
 @dataclass(frozen=True)

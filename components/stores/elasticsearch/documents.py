@@ -120,8 +120,8 @@ class DocumentIndex(LedgerIndex, MetadataIndex):
             raise RefusedDocumentsError(self.path, written.refused)
         if written.conflicts and not skip:
             raise DuplicateDocumentError(
-                f"document id {written.conflicts[0]!r} exists, {len(written.conflicts)} do; all others were written. To "
-                "replace documents, use DuplicatePolicy.OVERWRITE; to keep them, DuplicatePolicy.SKIP"
+                f"document id {written.conflicts[0]!r} exists, {len(written.conflicts)} do; all others were written. "
+                "To replace documents, use DuplicatePolicy.OVERWRITE; to keep them, DuplicatePolicy.SKIP"
             )
         return written.done
 
@@ -184,7 +184,7 @@ class DocumentIndex(LedgerIndex, MetadataIndex):
         return written.done
 
     def _delete_matching(self, query: Query, refresh: bool) -> int:
-        names = [hit["_id"] for hits in self._passages.pages(query, []) for hit in hits]
+        names = self._passages.ids(query)
         return self._delete(names, refresh) if names else 0
 
     def _dim_of(self, documents: Iterable[Document]) -> int | None:
@@ -216,7 +216,7 @@ class DocumentIndex(LedgerIndex, MetadataIndex):
         :param filters: Haystack filters; as many as `top_k` are found where so many match.
         :param top_k: How many at most, up to 10,000.
         :param return_embedding: Whether the documents come with their embeddings.
-        :returns: Best first; `score` is the cosine similarity or the inner product, of the vectors in int8.
+        :returns: Best first; `score` is the cosine similarity or the inner product.
         :raises ConfigurationError: If the vector has another length than the store's, or `top_k` is below 1.
         :raises FilterError: If the filter is malformed.
         """

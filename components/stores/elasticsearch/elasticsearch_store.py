@@ -20,9 +20,11 @@ from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.mapping import IndexSettings
 from lodestone.components.stores.elasticsearch.passages import to_document
 
+_PATIENCE = 10.0  # seconds that a write waits for a missing shard
+
 
 class ElasticsearchStore(DocumentIndex, ElasticsearchDocumentStore):  # type: ignore[misc]  # refresh is true or false
-    """Documents, their vectors and their words in Elasticsearch, 8.14 or newer, with the ledger of indexed files.
+    """Documents, their vectors and their words in Elasticsearch, 8.18 or newer, with the ledger of indexed files.
 
     It takes the place of a `FaissDocumentStore` where the passages outgrow one machine: filters, scores and the ledger
     mean the same. The index and its ledger, `NAME-ledger`, are created by the first write, behind aliases.
@@ -104,7 +106,7 @@ class ElasticsearchStore(DocumentIndex, ElasticsearchDocumentStore):  # type: ig
             Connection(hosts, cloud_id, api_key, username, password, ca_certs, timeout),
             index,
             IndexSettings(similarity, language, embedding_dim, max_fields, shards, replicas),
-            BulkSettings(bulk_bytes, bulk_workers, max_retries),
+            BulkSettings(bulk_bytes, bulk_workers, max_retries, min(timeout / 2, _PATIENCE)),
         )
         DocumentIndex.__init__(self, passages)
         ElasticsearchDocumentStore.__init__(self, index=index, api_key=api_key)

@@ -1,13 +1,15 @@
 """The pair of indexes that a store is: passages, and the ledger of files; both behind aliases."""
 
+import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from elasticsearch import BadRequestError, NotFoundError
+from elastic_transport import ApiResponseMeta, HttpHeaders, TransportError
+from elasticsearch import ApiError, BadRequestError, NotFoundError
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores.elasticsearch.bulk import Action, BulkSettings, BulkWriter, Written
+from lodestone.components.stores.elasticsearch.bulk import Action, Answer, BulkSettings, BulkWriter, Written, patiently
 from lodestone.components.stores.elasticsearch.connection import Connection
 from lodestone.components.stores.elasticsearch.filters import Query
 from lodestone.components.stores.elasticsearch.mapping import LEDGER_MAPPINGS, IndexSettings
@@ -150,13 +152,32 @@ class PassageIndex:
         """Write and delete documents. See `BulkWriter.write`."""
         return BulkWriter(self.client, self._bulk, self.shown).write(actions)
 
+    def patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask again while the cluster is unreachable or busy, as long as `write` does.
+
+        :param ask: What may be asked twice without harm.
+        """
+        return patiently(self._bulk, ask)
+
     def refresh(self, *names: str) -> None:
-        """Make what was written visible to searches.
+        """Make what was written visible to searches, however long the cluster is unreachable that `write` may wait.
 
         :param names: Aliases; none for both.
         """
-        with explained(self.shown):
-            self.client.indices.refresh(index=list(names or (self.name, self.ledger)))
+
+        def ask() -> None:
+            with explained(self.shown):
+                self.client.indices.refresh(index=list(names or (self.name, self.ledger)))
+
+        self.patiently(ask)
+
+    def ids(self, query: Query, alias: str | None = None) -> list[str]:
+        """Ids of all documents that match; asked for as patiently as `refresh`.
+
+        :param query: A query.
+        :param alias: Which index; None for the passages.
+        """
+        return self.patiently(lambda: [hit["_id"] for hits in self.pages(query, [], alias) for hit in hits])
 
     def count(self, query: Query, alias: str | None = None) -> int:
         """How many documents match.
@@ -234,14 +255,12 @@ class PassageIndex:
                 if len(hits) < _PAGE:
                     return
         finally:
-            with explained(self.shown):
+            # It ends by itself too; what went wrong before is what matters.
+            with contextlib.suppress(ApiError, TransportError):
                 client.close_point_in_time(id=point)
 
 
 def _raise(client: "Elasticsearch", answer: dict[str, Any]) -> None:
-    from elastic_transport import ApiResponseMeta, HttpHeaders
-    from elasticsearch import ApiError
-
     node = next(iter(client.transport.node_pool.all())).config
     meta = ApiResponseMeta(int(answer.get("status", 500)), "1.1", HttpHeaders(), 0.0, node)
     raise ApiError(message=str(answer["error"].get("type", "")), meta=meta, body=answer)

@@ -73,7 +73,7 @@ class LedgerIndex:
                     dim = vector.size if dim is None else dim
                     _check_dim(document, vector.size, dim)
                 passages.append(Action("index", self._passages.name, document.id, to_source(document, vector)))
-        self._passages.prepare(dim)
+        self._passages.patiently(lambda: self._passages.prepare(dim))
         self._catch_up()
         # Until the end it is not known what was written.
         self._fresh = False
@@ -93,7 +93,7 @@ class LedgerIndex:
 
         :param records: They replace those of the same root and path.
         """
-        self._passages.prepare(None)
+        self._passages.patiently(lambda: self._passages.prepare(None))
         rows = {}
         for record in records:
             body = {"kind": "source", **{name: getattr(record, name) for name in _FIELDS}}
@@ -223,8 +223,7 @@ class LedgerIndex:
 
     def _delete_others(self, query: Query, kept: set[str], alias: str) -> int:
         """Delete what matches and is not kept, after what is kept has become visible."""
-        found = (hit["_id"] for hits in self._passages.pages(query, [], alias) for hit in hits)
-        doomed = [identifier for identifier in found if identifier not in kept]
+        doomed = [identifier for identifier in self._passages.ids(query, alias) if identifier not in kept]
         if doomed:
             self._passages.refresh(alias)
             self._write(Action("delete", alias, identifier) for identifier in doomed)

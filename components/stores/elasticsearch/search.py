@@ -17,6 +17,7 @@ from lodestone.components.stores.passage_table import to_vector
 
 MAX_CANDIDATES = 10_000  # Elasticsearch's own limit, for vectors and for words
 _LEAST_CANDIDATES = 100
+_OVERSAMPLE = 2.0
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
 _PHRASE = re.compile(r'(?<!\w)"([^"]+)"(?!\w)')
 
@@ -125,8 +126,10 @@ def _knn(vector: list[float], allowed: Query, top_k: int) -> dict[str, Any]:
         "field": "embedding",
         "query_vector": vector,
         "k": count,
-        "num_candidates": min(max(_LEAST_CANDIDATES, 2 * count), MAX_CANDIDATES),
+        "num_candidates": min(max(_LEAST_CANDIDATES, int(_OVERSAMPLE * count)), MAX_CANDIDATES),
         "filter": allowed,
+        # The best by their int8 vectors are compared again by the vectors as they were given: scores are exact.
+        "rescore_vector": {"oversample": _OVERSAMPLE},
     }
     return {"knn": knn, "size": count}
 

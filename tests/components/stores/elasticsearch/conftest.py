@@ -1,14 +1,13 @@
 """Stores on a real server."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from elasticsearch_server import NewStore
 
 from lodestone import ElasticsearchStore
-
-NewStore = Callable[..., ElasticsearchStore]
 
 
 @pytest.fixture
