@@ -26,20 +26,31 @@ def index(
     root_name: Annotated[
         str | None, typer.Option("--root-name", metavar="NAME", help="Name of the root  [default: the folder's]")
     ] = None,
+    swap: Annotated[
+        bool,
+        typer.Option("--swap", help="Elasticsearch: build a new index, and let it take the old one's place when done."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Index folders and files; run it again to bring the index up to date, or to go on after it was stopped."""
     from rich.progress import Progress as Bar
 
-    from lodestone.indexing import IndexingJob
+    from lodestone.indexing import IndexingJob, swapping
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
 
     err = console(stderr=True)
     stages = cut_at_embedder(load_pipeline(pipeline, index=index))
+    serving = stages.document_store
+    if swap:
+        swapping.check_swap(serving, paths, root_name)
+        stages = cut_at_embedder(load_pipeline(pipeline, index=f"{serving.index}-next"))
     with Bar(*_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
         job = IndexingJob(stages, progress=_BarProgress(bar))
         report = job.run(paths, root_name=root_name, prune=prune, verify=verify)
+    if swap:
+        swapping.swap(serving, stages.document_store, report)
+        stages.document_store = serving
     held = stages.document_store.count_documents()
     stages.document_store.close()
     if as_json:

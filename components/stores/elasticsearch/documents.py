@@ -13,6 +13,7 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.elasticsearch import search, statistics
 from lodestone.components.stores.elasticsearch.bulk import Action, RefusedDocumentsError
 from lodestone.components.stores.elasticsearch.filters import ALL, Query, to_query
+from lodestone.components.stores.elasticsearch.generations import Generation
 from lodestone.components.stores.elasticsearch.ledger import LedgerIndex
 from lodestone.components.stores.elasticsearch.metadata import MetadataIndex
 from lodestone.components.stores.elasticsearch.passages import STORED, to_document, to_source, to_vector_of
@@ -44,6 +45,21 @@ class DocumentIndex(LedgerIndex, MetadataIndex):
                 index=self.path,
                 limit=self._passages.settings.max_fields,
             )
+
+    def generations(self) -> list[Generation]:
+        """The indexes that stand, stood and will stand behind the alias, oldest first."""
+        return self._passages.generations.listed()
+
+    def swap(self, keep: int) -> list[str]:
+        """Put the index behind `NAME-next` in the place of the one behind `NAME`, in one step.
+
+        :param keep: How many of those that do not serve any more to keep.
+        :returns: The names of those that were deleted.
+        :raises ConfigurationError: If there is no index behind `NAME-next`.
+        """
+        deleted = self._passages.generations.swap(keep)
+        self.close()
+        return deleted
 
     def close(self) -> None:
         """Let go of the connection. The store may be used again: the next call opens it."""

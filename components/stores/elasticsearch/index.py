@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from elastic_transport import ApiResponseMeta, HttpHeaders, TransportError
 from elasticsearch import ApiError, BadRequestError, NotFoundError
 
-from lodestone.components.errors import ConfigurationError
+from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.elasticsearch.bulk import Action, Answer, BulkSettings, BulkWriter, Written, patiently
 from lodestone.components.stores.elasticsearch.connection import Connection
 from lodestone.components.stores.elasticsearch.filters import Query
+from lodestone.components.stores.elasticsearch.generations import NEXT, Generations
 from lodestone.components.stores.elasticsearch.mapping import LEDGER_MAPPINGS, IndexSettings
 from lodestone.components.stores.elasticsearch.problems import explained
 
@@ -111,24 +112,30 @@ class PassageIndex:
             self._dim = dim
 
     def _create(self, dim: int | None) -> None:
-        suffix = "-000001"
+        generations = Generations(self.client, self.name.removesuffix(NEXT), self.shown)
+        concrete = generations.free_name()
         passages = {"mappings": self.settings.mappings(dim), "settings": self.settings.index_settings()}
         # The ledger first: passages without a ledger would not be found again by the next run.
         ledger = {"mappings": LEDGER_MAPPINGS, "settings": self.settings.copies()}
-        for alias, body in ((self.ledger, ledger), (self.name, passages)):
+        for name, alias, body in ((f"{concrete}-ledger", self.ledger, ledger), (concrete, self.name, passages)):
             try:
                 with explained(self.shown):
-                    self.client.indices.create(index=f"{alias}{suffix}", aliases={alias: {}}, **body)  # type: ignore[arg-type]
-            except Exception as error:
+                    self.client.indices.create(index=name, aliases={alias: {}}, **body)  # type: ignore[arg-type]
+            except LodestoneError as error:
                 cause = error.__cause__
                 if not (isinstance(cause, BadRequestError) and cause.error == "resource_already_exists_exception"):
                     raise
         self._ready = False
         if not self.exists():
             raise ConfigurationError(
-                f"{self._connection.shown} has an index {self.name}{suffix} without the alias {self.name}: delete it, "
-                "or name another index"
+                f"{self._connection.shown} has an index {concrete} without the alias {self.name}: delete it, or name "
+                "another index"
             )
+
+    @property
+    def generations(self) -> Generations:
+        """The indexes behind the alias, with those that were and that will be."""
+        return Generations(self.client, self.name, self.shown)
 
     def drop(self) -> None:
         """Delete the indexes behind both aliases."""

@@ -14,12 +14,16 @@ from lodestone.components.stores.elasticsearch.passages import STORED, to_docume
 from lodestone.components.stores.encoding import clean_text
 from lodestone.components.stores.fusion import Candidate, Fusion
 from lodestone.components.stores.passage_table import to_vector
+from lodestone.components.stores.words import ENGLISH_STOP_WORDS
 
 MAX_CANDIDATES = 10_000  # Elasticsearch's own limit, for vectors and for words
 _LEAST_CANDIDATES = 100
 _OVERSAMPLE = 2.0
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
 _PHRASE = re.compile(r'(?<!\w)"([^"]+)"(?!\w)')
+
+_WORD = re.compile(r"\w+")
+_STOP_WORDS = frozenset(ENGLISH_STOP_WORDS.split())
 
 Hits = list[dict[str, Any]]
 Scores = dict[str, float]
@@ -42,7 +46,7 @@ def best_by_words(
     index: PassageIndex, query: str, filters: dict[str, Any] | None, top_k: int, with_embedding: bool
 ) -> list[Document]:
     """The documents with a query's words, best first; `score` is BM25's."""
-    wanted = _words(query, to_query(filters))
+    wanted = _words(index, query, to_query(filters))
     if not index.exists():
         return []
     hits = index.search(query=wanted, size=_size(top_k), source=_fields(with_embedding))["hits"]["hits"]
@@ -64,7 +68,7 @@ def best_by_both(
     if not index.exists():
         return []
     cosine = index.settings.similarity == "cosine"
-    bodies = [{"query": _words(query, allowed), "size": _size(candidates), "_source": False}]
+    bodies = [{"query": _words(index, query, allowed), "size": _size(candidates), "_source": False}]
     if vector is not None:
         bodies.append({**_knn(vector, allowed, candidates), "_source": False})
     words, dense = [*index.searches(bodies), []][:2]
@@ -88,7 +92,7 @@ def _candidates(
     word_scores: Scores = {hit["_id"]: hit["_score"] for hit in words}
     only_dense = [name for name in dense_ranks if name not in word_ranks]
     only_words = [name for name in word_ranks if name not in dense_ranks]
-    bodies = [{"query": _words(query, _ids(only_dense)), "size": max(len(only_dense), 1), "_source": False}]
+    bodies = [{"query": _words(index, query, _ids(only_dense)), "size": max(len(only_dense), 1), "_source": False}]
     if vector is not None and only_words:
         bodies.append({**_knn(vector, _ids(only_words), len(only_words)), "_source": False})
     more_words, more_dense = [*index.searches(bodies), []][:2]
@@ -134,16 +138,24 @@ def _knn(vector: list[float], allowed: Query, top_k: int) -> dict[str, Any]:
     return {"knn": knn, "size": count}
 
 
-def _words(query: str, allowed: Query) -> Query:
+def _words(index: PassageIndex, query: str, allowed: Query) -> Query:
     """BM25 over headings and content; phrases in quotes must occur."""
     text = clean_text(query).translate(_QUOTES)
     phrases = _PHRASE.findall(text)
-    rest = _PHRASE.sub(" ", text)
+    rest = _telling(_PHRASE.sub(" ", text)) if index.settings.language == "english" else _PHRASE.sub(" ", text)
     must: list[Query] = [{"match_phrase": {"text": phrase}} for phrase in phrases]
     words: list[Query] = [{"match": {"text": rest}}] if rest.strip() else []
     if not must and not words:
         return NONE
     return {"bool": {"filter": [allowed], "must": must or words, "should": words if must else []}}
+
+
+def _telling(text: str) -> str:
+    """A question without the words that say nothing, such as those it begins with, unless there are no others.
+
+    Elasticsearch's English analyzer leaves out 33 words only, and none that a question begins with.
+    """
+    return " ".join(word for word in _WORD.findall(text) if word.lower() not in _STOP_WORDS) or text
 
 
 def _ids(names: list[str]) -> Query:

@@ -1,0 +1,57 @@
+"""Building an index anew while the old one serves, and putting it in its place."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.indexing.report import Report
+from lodestone.indexing.sources import find_scopes
+
+KEPT = 1
+
+
+def check_swap(store: Any, paths: Sequence[Path], root_name: str | None = None) -> None:
+    """Refuse to build an index anew that could not take the old one's place.
+
+    :param store: The store that serves.
+    :param paths: What is to be indexed.
+    :param root_name: The name of the root, where it is not to be called like its folder.
+    :raises ConfigurationError: If the store cannot swap, or holds folders that are not among the paths.
+    """
+    if not hasattr(store, "swap"):
+        raise ConfigurationError(
+            f"--swap needs a pipeline that writes to an ElasticsearchStore, this writes to a {type(store).__name__}, "
+            "which replaces changed files in place"
+        )
+    roots = store.roots()
+    wanted = {scope.root for scope in find_scopes(list(paths), roots, root_name)}
+    if missing := {name: path for name, path in roots.items() if name not in wanted}:
+        listed = ", ".join(f"{name} ({path})" for name, path in missing.items())
+        raise ConfigurationError(f"the new index would lack folders that {store.path} holds: name them too: {listed}")
+
+
+def swap(store: Any, built: Any, report: Report) -> list[str]:
+    """Put the index that was built in the place of the one that serves, unless files would be lost by it.
+
+    :param store: The store that serves.
+    :param built: The store that was built.
+    :param report: Of the job that built it.
+    :returns: The names of old indexes that were deleted.
+    :raises LodestoneError: If the job did not come to its end; the old index serves on.
+    """
+    again = f"{store.path} serves on as it was; run the same command again to go on where this stopped"
+    if report.stopped:
+        raise LodestoneError(f"stopped before the new index was complete: {again}")
+    failed = {(record.root, record.path) for record in built.sources() if record.state == "failed"}
+    lost = sorted(
+        f"{record.root}/{record.path}"
+        for record in store.sources()
+        if record.state == "indexed" and (record.root, record.path) in failed
+    )
+    unread = len(report.failed) - len(failed)
+    if lost or unread > 0:
+        what = f"{len(lost)} files that it holds failed ({', '.join(lost[:3])})" if lost else f"{unread} were not read"
+        raise LodestoneError(f"the new index is not put in place, as {what}: {again}")
+    deleted: list[str] = store.swap(KEPT)
+    return deleted
