@@ -163,10 +163,11 @@ class IndexingJob:
         entries = [
             (pending.record, pending.texts, [next(embedded) for _ in pending.passages]) for pending in self._pending
         ]
-        self._store.write_sources(entries)
+        refused = self._store.write_sources(entries) or {}
         for pending in self._pending:
-            if pending.record.error is not None:
-                self._fail(pending.source, pending.record.error)
+            error = refused.get((pending.record.root, pending.record.path), pending.record.error)
+            if error is not None:
+                self._fail(pending.source, error)
                 continue
             self._report.indexed += 1
             self._report.passages += len(pending.passages)

@@ -1,6 +1,7 @@
 """Building an index anew while the old one serves, and putting it in its place."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +32,46 @@ def check_swap(store: Any, paths: Sequence[Path], root_name: str | None = None) 
         raise ConfigurationError(f"the new index would lack folders that {store.path} holds: name them too: {listed}")
 
 
-def swap(store: Any, built: Any, report: Report) -> list[str]:
+@contextlib.contextmanager
+def serving_on(store: Any) -> Iterator[None]:
+    """Say of an error that the index which serves was not touched by it.
+
+    :param store: The store that serves.
+    """
+    try:
+        yield
+    except LodestoneError as error:
+        raise LodestoneError(f"{error}\n{_on_as_it_was(store)}") from error
+
+
+def swap(store: Any, built: Any, report: Report) -> None:
     """Put the index that was built in the place of the one that serves, unless files would be lost by it.
 
     :param store: The store that serves.
     :param built: The store that was built.
-    :param report: Of the job that built it.
-    :returns: The names of old indexes that were deleted.
-    :raises LodestoneError: If the job did not come to its end; the old index serves on.
+    :param report: Of the job that built it; a warning says why the old index serves on.
     """
-    again = f"{store.path} serves on as it was; run the same command again to go on where this stopped"
+    if (problem := _problem(store, built, report)) is None:
+        store.swap(KEPT)
+        return
+    report.incomplete = True
+    report.warnings.append(f"{problem}; {_on_as_it_was(store)}")
+
+
+def _problem(store: Any, built: Any, report: Report) -> str | None:
     if report.stopped:
-        raise LodestoneError(f"stopped before the new index was complete: {again}")
+        return "the new index is not complete"
     failed = {(record.root, record.path) for record in built.sources() if record.state == "failed"}
     lost = sorted(
         f"{record.root}/{record.path}"
         for record in store.sources()
         if record.state == "indexed" and (record.root, record.path) in failed
     )
+    if lost:
+        return f"the new index lacks {len(lost)} files that the old one holds, as they failed ({', '.join(lost[:3])})"
     unread = len(report.failed) - len(failed)
-    if lost or unread > 0:
-        what = f"{len(lost)} files that it holds failed ({', '.join(lost[:3])})" if lost else f"{unread} were not read"
-        raise LodestoneError(f"the new index is not put in place, as {what}: {again}")
-    deleted: list[str] = store.swap(KEPT)
-    return deleted
+    return f"the new index lacks {unread} files that could not be read" if unread > 0 else None
+
+
+def _on_as_it_was(store: Any) -> str:
+    return f"{store.path} serves on as it was; run the same command again to go on where this stopped"

@@ -25,8 +25,10 @@ class SourceStore(Protocol):
     def count_documents(self) -> int:
         """How many passages there are."""
 
-    def write_sources(self, sources: Sequence[tuple[SourceRecord, list[SourceText], list[Document]]]) -> None:
-        """Replace all that the store has of some files."""
+    def write_sources(
+        self, sources: Sequence[tuple[SourceRecord, list[SourceText], list[Document]]]
+    ) -> dict[tuple[str, str], str] | None:
+        """Replace all that the store has of some files; root and path of those that it cannot hold, and why."""
 
     def touch_sources(self, records: Iterable[SourceRecord]) -> None:
         """Update ledger rows only."""

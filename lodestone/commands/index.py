@@ -1,5 +1,6 @@
 """`lodestone index`: bring an index up to date with folders and files."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +46,8 @@ def index(
     if swap:
         swapping.check_swap(serving, paths, root_name)
         stages = cut_at_embedder(load_pipeline(pipeline, index=f"{serving.index}-next"))
-    with Bar(*_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
+    guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
+    with guard, Bar(*_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
         job = IndexingJob(stages, progress=_BarProgress(bar))
         report = job.run(paths, root_name=root_name, prune=prune, verify=verify)
     if swap:

@@ -14,6 +14,7 @@ from haystack import logging
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.elasticsearch.problems import explained, read_only, reason_of
+from lodestone.components.stores.encoding import clean_text
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -44,7 +45,7 @@ class Action:
 
     def lines(self) -> bytes:
         """The action as bulk requests hold it."""
-        header = {self.operation: {"_index": self.index, "_id": self.id, "require_alias": True}}
+        header = {self.operation: {"_index": self.index, "_id": clean_text(self.id), "require_alias": True}}
         head = json.dumps(header, separators=(",", ":")).encode()
         return head + b"\n" + (self.body + b"\n" if self.operation != "delete" else b"")
 

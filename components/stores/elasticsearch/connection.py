@@ -91,7 +91,7 @@ class Connection:
         return client
 
     def _options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {"request_timeout": self.timeout, "retry_on_timeout": True}
+        options: dict[str, Any] = {"request_timeout": self.timeout}
         options |= {"cloud_id": self.cloud_id} if self.cloud_id is not None else {"hosts": self.urls}
         options |= {"ca_certs": self.ca_certs} if self.ca_certs is not None else {}
         api_key = None if self.api_key is None else self.api_key.resolve_value()

@@ -84,7 +84,7 @@ def _equality(name: str) -> Callable[[Any], Query]:
     if name in _NOT_INDEXED:
         raise FilterError(f"Elasticsearch cannot filter by {name!r}: use 'id' or metadata ('meta.source')")
     if name == "id":
-        return lambda value: {"term": {"id": value}} if isinstance(value, str) else NONE
+        return lambda value: _ids([value])
     return lambda value: _equal(name.removeprefix("meta."), value)
 
 
@@ -112,7 +112,7 @@ def _equal(path: str, value: Any) -> Query:
 
 def _one_of(name: str, values: list[Any]) -> Query:
     if name == "id":
-        return {"terms": {"id": [value for value in values if isinstance(value, str)]}}
+        return _ids(values)
     path = name.removeprefix("meta.")
     field = field_name(path)
     plain = [value for value in values if isinstance(value, str) and iso_date(value) is None]
@@ -157,6 +157,10 @@ def _date(text: str) -> datetime:
 
 def _is_number(value: float) -> bool:
     return math.isfinite(value) and abs(value) < 1e308
+
+
+def _ids(values: list[Any]) -> Query:
+    return {"ids": {"values": [value for value in values if isinstance(value, str)]}}
 
 
 def _any(parts: list[Query]) -> Query:

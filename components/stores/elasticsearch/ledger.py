@@ -6,6 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -22,9 +23,12 @@ from lodestone.components.stores.elasticsearch.values import term_of
 from lodestone.components.stores.encoding import clean_text, encode_meta
 from lodestone.components.stores.records import SourceRecord, SourceText
 
+Source = tuple[SourceRecord, list[SourceText], list[Document]]
+
 _STATE = "state"
 _FIELDS = [field.name for field in dataclasses.fields(SourceRecord)]
 _ATTEMPTS = 20
+_MOST_UNSEEN = 100_000
 _FILES_AT_ONCE = 1000
 
 
@@ -39,32 +43,57 @@ class LedgerIndex:
 
     def __init__(self, passages: PassageIndex) -> None:
         self._passages = passages
-        # What an earlier, killed process wrote may not be visible yet.
-        self._fresh = False
+        # Files that were written since the last refresh; None where an earlier process may have written any.
+        self._unseen: set[tuple[str, str]] | None = None
 
     def exists(self) -> bool:
         """Whether there is an index."""
         return self._passages.exists()
 
-    def write_source(self, record: SourceRecord, texts: list[SourceText], passages: list[Document]) -> None:
+    def write_source(
+        self, record: SourceRecord, texts: list[SourceText], passages: list[Document]
+    ) -> dict[tuple[str, str], str]:
         """Replace all that the store has of one file. See `write_sources`."""
-        self.write_sources([(record, texts, passages)])
+        return self.write_sources([(record, texts, passages)])
 
-    def write_sources(self, sources: Sequence[tuple[SourceRecord, list[SourceText], list[Document]]]) -> None:
+    def write_sources(self, sources: Sequence[Source]) -> dict[tuple[str, str], str]:
         """Replace all that the store has of some files.
 
         New passages are visible to searches before old ones go, so that a file is never missing. When this returns,
-        all is safe, and what is new becomes visible with the next refresh: the index's own, or that of `save`.
+        all is safe, and what is new becomes visible with the next refresh: the index's own, every 30 s, or `save`'s.
 
         :param sources: For each file its record, its texts, and its passages, whose meta must name it by `root` and
             `source`.
+        :returns: Root and path of files with a passage that Elasticsearch refuses for good, and why; nothing is stored
+            of these but a row with the state "failed".
         :raises ConfigurationError: If a passage cannot be stored or names another file; nothing was written.
-        :raises LodestoneError: If the cluster did not take everything; the files are not in the ledger then.
+        :raises LodestoneError: If the cluster is not able to write, or is gone; the files are not in the ledger then.
         """
         if not sources:
-            return
+            return {}
+        dim, passages = self._actions(sources)
+        self._passages.patiently(lambda: self._passages.prepare(dim))
+        self._see({(record.root, record.path) for record, _, _ in sources})
+        reasons = self._passages.write(passages.values()).refused
+        if not reasons:
+            self._finish(sources, passages)
+            return {}
+        refused: dict[tuple[str, str], str] = {}
+        for record, _, documents in sources:
+            first = next((reasons[document.id] for document in documents if document.id in reasons), None)
+            if first is not None:
+                refused[record.root, record.path] = f"Elasticsearch refuses a passage of it: {first}"
+        taken = [source for source in sources if (source[0].root, source[0].path) not in refused]
+        self._finish(taken, self._actions(taken)[1])
+        failed = [source[0] for source in sources if (source[0].root, source[0].path) in refused]
+        errors = [(record, refused[record.root, record.path]) for record in failed]
+        self._finish([(replace(one, state="failed", error=error, passages=0), [], []) for one, error in errors], {})
+        return refused
+
+    def _actions(self, sources: Sequence[Source]) -> tuple[int | None, dict[str, Action]]:
+        """The length of the files' vectors, and how their passages are written, by id."""
         dim: int | None = None
-        passages: list[Action] = []
+        actions: dict[str, Action] = {}
         for record, _, documents in sources:
             _check_named(record, documents)
             for document in documents:
@@ -72,21 +101,28 @@ class LedgerIndex:
                 if vector is not None:
                     dim = vector.size if dim is None else dim
                     _check_dim(document, vector.size, dim)
-                passages.append(Action("index", self._passages.name, document.id, to_source(document, vector)))
-        self._passages.patiently(lambda: self._passages.prepare(dim))
-        self._catch_up()
-        # Until the end it is not known what was written.
-        self._fresh = False
-        kept = {action.id: action for action in passages}
+                body = to_source(document, vector)
+                actions[document.id] = Action("index", self._passages.name, document.id, body)
+        return dim, actions
+
+    def _finish(self, sources: Sequence[Source], passages: dict[str, Action]) -> None:
+        """Make passages that are written all that there is of their files."""
+        if not sources:
+            return
         files = [(record.root, record.path) for record, _, _ in sources]
-        self._write(kept.values())
-        self._delete_others(_passages_of(files), set(kept), self._passages.name)
+        self._delete_others(_passages_of(files), set(passages), self._passages.name)
         of_files = [_text_actions(self._passages.ledger, record, listed) for record, listed, _ in sources]
         texts = {action.id: action for action in chain.from_iterable(of_files)}
         self._write(texts.values())
         self._delete_others(_texts_of(files), set(texts), self._passages.ledger)
         self.touch_sources(record for record, _, _ in sources)
-        self._fresh = True
+
+    def _see(self, files: set[tuple[str, str]]) -> None:
+        """Make what was written of files before visible, so that it is found and replaced."""
+        if self._unseen is None or self._unseen & files or len(self._unseen) > _MOST_UNSEEN:
+            self._passages.refresh()
+            self._unseen = set()
+        self._unseen |= files
 
     def touch_sources(self, records: Iterable[SourceRecord]) -> None:
         """Update ledger rows only, as for a file whose time has changed and whose bytes have not.
@@ -228,10 +264,6 @@ class LedgerIndex:
             self._passages.refresh(alias)
             self._write(Action("delete", alias, identifier) for identifier in doomed)
         return len(doomed)
-
-    def _catch_up(self) -> None:
-        if not self._fresh:
-            self._passages.refresh()
 
 
 def _check_named(record: SourceRecord, passages: Sequence[Document]) -> None:

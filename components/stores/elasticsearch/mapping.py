@@ -58,6 +58,8 @@ class IndexSettings:
             # What is beyond the limit is stored and not indexed; the document is not refused.
             "mapping.total_fields.ignore_dynamic_beyond_limit": True,
             "mapping.ignore_malformed": True,
+            # Each refresh makes a segment with a graph of its own. Whoever writes refreshes when the writing is done.
+            "refresh_interval": "30s",
         }
         return settings | self.copies()
 
@@ -82,7 +84,6 @@ class IndexSettings:
             ],
             "_meta": {"lodestone": {"format": FORMAT, "similarity": self.similarity, "language": self.language}},
             "properties": {
-                "id": {"type": "keyword"},
                 "content": {"type": "text", "index": False, "copy_to": "text"},
                 "headings": {"type": "text", "index": False, "copy_to": "text"},
                 # What BM25 searches: headings and content together, as what is embedded.

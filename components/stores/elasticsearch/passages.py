@@ -39,7 +39,7 @@ def to_source(document: Document, vector: Vector | None) -> bytes:
         meta = encode_meta(document.meta)
     except ConfigurationError as error:
         raise ConfigurationError(f"document {document.id!r}: {error}") from error
-    source: dict[str, Any] = {"id": clean_text(document.id)}
+    source: dict[str, Any] = {}
     if document.content is not None:
         source["content"] = clean_text(document.content)
     headings = headings_of(document.meta)
@@ -49,8 +49,8 @@ def to_source(document: Document, vector: Vector | None) -> bytes:
     if extra := _extra(document):
         source["extra"] = extra
     text = json.dumps(source, ensure_ascii=False, separators=(",", ":"))
-    embedding = "" if vector is None else f',"embedding":{_vector_json(vector)}'
-    return f'{text[:-1]},"meta":{meta}{embedding}}}'.encode()
+    parts = [text[1:-1], f'"meta":{meta}', "" if vector is None else f'"embedding":{_vector_json(vector)}']
+    return f"{{{','.join(part for part in parts if part)}}}".encode()
 
 
 def to_document(hit: Mapping[str, Any], score: float | None = None) -> Document:

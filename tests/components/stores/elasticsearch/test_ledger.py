@@ -76,6 +76,31 @@ def test_what_a_killed_run_left_of_a_file_goes_too(new_store: NewStore, store: E
     assert ids(other) == {"whole"}
 
 
+def test_a_file_that_is_written_twice_before_a_refresh_is_there_once(store: ElasticsearchStore) -> None:
+    for number in range(3):
+        store.write_source(record("a.txt"), [], [passage(str(number), "a.txt")])
+    store.save()
+    assert ids(store) == {"2"}
+
+
+def test_a_file_that_elasticsearch_refuses_fails_alone(store: ElasticsearchStore) -> None:
+    store.write_source(record("bad.txt"), [SourceText("t", "old", {})], [passage("old", "bad.txt")])
+    zero = Document(id="zero", meta={"root": "docs", "source": "bad.txt"}, embedding=[0.0, 0.0])
+    refused = store.write_sources(
+        [
+            (record("a.txt"), [], [passage("1", "a.txt")]),
+            (record("bad.txt", passages=2), [SourceText("t", "new", {})], [passage("2", "bad.txt"), zero]),
+        ]
+    )
+    store.save()
+    assert list(refused) == [("docs", "bad.txt")]
+    assert "zero magnitude" in refused["docs", "bad.txt"]
+    rows = {one.path: (one.state, one.passages) for one in store.sources()}
+    assert rows == {"a.txt": ("indexed", 1), "bad.txt": ("failed", 0)}
+    assert ids(store) == {"1"}
+    assert store.source_text("t") is None
+
+
 def test_a_changed_file_is_never_missing_from_searches(store: ElasticsearchStore) -> None:
     store.write_source(record("a.txt"), [], [passage("0", "a.txt")])
     store.save()
