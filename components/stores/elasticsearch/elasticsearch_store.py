@@ -78,7 +78,7 @@ class ElasticsearchStore(DocumentIndex, ElasticsearchDocumentStore):  # type: ig
         password: Secret | None = Secret.from_env_var("ELASTIC_PASSWORD", strict=False),
         ca_certs: str | None = None,
         timeout: float = 60.0,
-        bulk_bytes: int = 8_000_000,
+        bulk_bytes: int = 1_000_000,
         bulk_workers: int = 4,
         max_retries: int = 6,
         max_fields: int = 1000,

@@ -91,7 +91,7 @@ def test_the_store_as_a_dictionary_names_its_secrets_only(monkeypatch: pytest.Mo
             "username": None,
             "ca_certs": None,
             "timeout": 60.0,
-            "bulk_bytes": 8_000_000,
+            "bulk_bytes": 1_000_000,
             "bulk_workers": 4,
             "max_retries": 6,
             "max_fields": 1000,
