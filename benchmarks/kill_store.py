@@ -1,14 +1,15 @@
-"""Kills a process that writes to a store at random moments, fills its disk, cuts its files off, and checks what is left.
+"""Kills a process that writes to a store at random moments, fills its disk, cuts its files off: what is left?
 
-    python benchmarks/kill_store.py [--kills 300] [--seed 0]
+    python benchmarks/kill_store.py [--kills 300] [--seed 0] [--parts kills cuts disk]
 
 The writer writes, overwrites, deletes, saves, compacts and changes the index type, with thresholds so low that vector
-indexes are built in the background all the time. Before and after each operation it notes it. After each kill the store
+indexes are built in the background all the time; some batches are so large that their words are indexed in the
+background too. Before and after each operation it notes it. After each kill the store
 must hold what the finished operations made of it, with the one under way done wholly or not at all; every passage and
 vector must be just as it was written; and dense search, BM25 and SQL must know the same passages. Every other time only
 a copy of the folder is opened for that, so that the next writer finds what the kill left.
 
-The full disk is a tmpfs of 12 MB, for which the script must be run as root.
+The full disk is a small tmpfs that is made larger afterwards, for which that part must be run as root.
 """
 
 import argparse
@@ -46,13 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--without-full-disk", action="store_true", help="where nothing can be mounted")
+    parser.add_argument("--parts", nargs="+", choices=["kills", "cuts", "disk"], default=["kills", "cuts", "disk"])
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # that an index is rebuilt is what is wanted here
-    failures = kill(arguments.kills, random.Random(arguments.seed))
-    failures += cut_off()
-    if not arguments.without_full_disk:
-        failures += fill_the_disk()
+    failures = kill(arguments.kills, random.Random(arguments.seed)) if "kills" in arguments.parts else []
+    failures += cut_off() if "cuts" in arguments.parts else []
+    failures += fill_the_disk() if "disk" in arguments.parts else []
     for failure in failures:
         print(f"FAILED: {failure}")
     print("nothing was lost" if not failures else f"{len(failures)} failures")
@@ -103,8 +103,9 @@ def choose(state: State, chance: random.Random) -> list[Any]:
     if kind in ("overwrite", "delete") and state:
         batch = chance.choice(sorted(state))
         return [kind, batch, state[batch][0] + 1, state[batch][1]]
-    if kind in ("write", "overwrite", "delete"):
-        return ["write", max(state, default=0) + 1, 1, chance.randint(1, 40)]
+    if kind == "write" or not state:
+        # Of many passages at once the words are indexed in the background.
+        return ["write", max(state, default=0) + 1, 1, 700 if chance.random() < 0.04 else chance.randint(1, 40)]
     return [kind, chance.choice(["auto", "flat", "ivf", "hnsw"])]
 
 
@@ -277,7 +278,7 @@ def outcome_of(folder: Path, file: Path, kept: float | None, state: State) -> tu
     store = FaissDocumentStore(folder)
     try:
         if not store.exists():
-            return "taken for a new store", []
+            store.write_documents([passage(1, 1, 1)])
         failures = examine(store, state, None)[1]
     except LodestoneError as error:
         refused = "damaged" in str(error) and "restore" in str(error)
@@ -295,7 +296,7 @@ def outcome_of(folder: Path, file: Path, kept: float | None, state: State) -> tu
 def fill_the_disk() -> list[str]:
     """Write until nothing fits, at several fillings; then make room and go on."""
     failures: list[str] = []
-    print("\n| free at the start | batches written | message | after making room |\n| --- | --- | --- | --- |")
+    print(f"\n| free at the start | batches written | message | searching | room made |\n|{' --- |' * 5}")
     for free in (11_000, 6_000, 3_000, 1_500, 600, 200):
         with tempfile.TemporaryDirectory() as name:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", name], check=True)
@@ -315,7 +316,7 @@ def write_until_full(disk: Path, free: int) -> list[str]:
     filler, folder = disk / "filler", disk / "store"
     filler.write_bytes(b"\0" * (12_000_000 - free * 1000))
     state: State = {}
-    pending, message = None, "none"
+    pending, message, searching = None, "none", "not tried"
     store = FaissDocumentStore(folder)
     for batch in range(1, 2000):
         pending = ["write", batch, 1, 40]
@@ -331,7 +332,9 @@ def write_until_full(disk: Path, free: int) -> list[str]:
     failures = [] if "no space is left on the disk" in message else [f"{free} kB: the message is {message!r}"]
     try:
         store.close()
+        searching = search_while_full(store, len(state))
         filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         state, found = examine(store, state, pending)
         failures += [f"{free} kB: {failure}" for failure in found]
         batch = max(state, default=0) + 1
@@ -343,8 +346,18 @@ def write_until_full(disk: Path, free: int) -> list[str]:
         failures.append(f"{free} kB: {type(error).__name__}: {error}")
     finally:
         store.close()
-    print(f"| {free:,} kB | {len(state)} | {message} | {'work goes on' if not failures else 'WRONG'} |", flush=True)
+    outcome = "work goes on" if not failures else "WRONG"
+    print(f"| {free:,} kB | {len(state)} | {message} | {searching} | {outcome} |", flush=True)
     return failures
+
+
+def search_while_full(store: FaissDocumentStore, batches: int) -> str:
+    """Open the store again on the full disk, and search."""
+    try:
+        found = store.bm25_retrieval("word", top_k=100_000), store.embedding_retrieval([1.0] * DIM, top_k=100_000)
+        return "works" if {len(documents) for documents in found} == {batches * 40} else "finds not all"
+    except LodestoneError as error:
+        return str(error)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@
     python benchmarks/retrieval_quality.py --data cranfield --data lisa [--output retrieval_quality.md]
 
 --data is a collection in BEIR's format: a folder with corpus.jsonl, queries.jsonl and qrels.tsv. The Cranfield papers
-and LISA are at http://ir.dcs.gla.ac.uk/resources/test_collections/. Titles become headings. Everything goes through a
-FaissDocumentStore with the default embedder; the reference is bm25s, once as it comes (k1 1.5, b 0.75, Lucene's stop
-words, Snowball's stemmer) and once with tantivy's k1 of 1.2 and the very terms that our store searches by.
+and LISA are at http://ir.dcs.gla.ac.uk/resources/test_collections/. Or it is a file in SQuAD's format
+(https://rajpurkar.github.io/SQuAD-explorer/): of 800 of its questions the paragraph that each was asked about is to be
+found among 4,000. Titles become headings. Everything goes through a FaissDocumentStore with the default embedder; the
+reference is bm25s, once as it comes (k1 1.5, b 0.75, Lucene's stop words, Snowball's stemmer) and once with tantivy's
+k1 of 1.2 and the very terms that our store searches by.
 """
 
 import argparse
+import random
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +22,12 @@ from haystack import Document
 from lodestone import FaissDocumentStore, FaissHybridRetriever, PassageEmbedder, TextEmbedder
 from lodestone.components.passages import searchable_text
 from lodestone.components.stores.words import Words
-from lodestone.evaluation.retrieval import Collection, Run, measure, read_collection
+from lodestone.evaluation.retrieval import Collection, Entry, Run, measure, read_collection
+from lodestone.evaluation.squad import read_squad
 
 MEASURES = ("nDCG@10", "R@100")
 DEPTH = 100
+QUESTIONS, PARAGRAPHS = 800, 4000  # of a file in SQuAD's format
 
 
 def main() -> None:
@@ -32,17 +37,34 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="also write the table here")
     arguments = parser.parse_args()
     table = ["| collection | retrieval | " + " | ".join(MEASURES) + " |", "| --- | --- | ---: | ---: |"]
-    for folder in arguments.data:
-        collection = read_collection(folder)
+    for path in arguments.data:
+        collection = read_collection(path) if path.is_dir() else squad_collection(path)
         for name, run in runs(collection):
             mean = measure(collection.qrels, run, MEASURES).mean
             figures = " | ".join(f"{mean[measure_name]:.4f}" for measure_name in MEASURES)
-            table.append(f"| {folder.name} | {name} | {figures} |")
+            table.append(f"| {path.stem} | {name} | {figures} |")
             print(table[-1], flush=True)
     text = "\n".join(table) + "\n"
     print(f"\n{text}")
     if arguments.output is not None:
         arguments.output.write_text(text, encoding="utf-8")
+
+
+def squad_collection(path: Path) -> Collection:
+    """Paragraphs as documents, and questions of which one paragraph each is known to be relevant."""
+    chance = random.Random(0)
+    questions = [question for question in read_squad(path) if question.answers]
+    asked = chance.sample(questions, min(QUESTIONS, len(questions)))
+    needed = dict.fromkeys(question.context for question in asked)
+    others = sorted({question.context for question in questions} - needed.keys())
+    chance.shuffle(others)
+    texts = [*needed, *others[: max(0, PARAGRAPHS - len(needed))]]
+    names = {text: str(number) for number, text in enumerate(texts)}
+    return Collection(
+        {name: Entry("", text) for text, name in names.items()},
+        {str(number): question.text for number, question in enumerate(asked)},
+        {str(number): {names[question.context]: 1} for number, question in enumerate(asked)},
+    )
 
 
 def runs(collection: Collection) -> list[tuple[str, Run]]:

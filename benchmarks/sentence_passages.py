@@ -36,17 +36,15 @@ class SentencePassages:
         np.random.default_rng(_SEED).shuffle(documents)  # type: ignore[arg-type]
         self._sentences: list[str] = []
         self._starts: list[int] = []  # of pairs of neighbours
-        held_out: list[str] = []
-        for document in documents:
-            if len(held_out) < _QUERIES:  # sentences of documents that no passage is made of
-                held_out.extend(document[:2])
-                continue
+        self.queries: list[str] = []
+        for found, question in documents:
             first = len(self._sentences)
-            self._sentences.extend(document)
-            self._starts.extend(range(first, first + len(document) - 1))
+            self._sentences.extend(found)
+            self._starts.extend(range(first, first + len(found) - 1))
+            if question is not None and len(self.queries) < _QUERIES:
+                self.queries.append(question)
             if len(self._sentences) >= sentences:
                 break
-        self.queries = held_out[:_QUERIES]
         vectors = _embedded([*self.queries, *self._sentences], cache)
         self.query_vectors, self._vectors = vectors[: len(self.queries)], vectors[len(self.queries) :]
 
@@ -93,35 +91,37 @@ class SentencePassages:
         return documents
 
 
-def _documents(data: Path) -> list[list[str]]:
-    """The sentences of each text, texts in a fixed order, no sentence twice."""
+def _documents(data: Path) -> list[tuple[list[str], str | None]]:
+    """The sentences of each text, texts in a fixed order, no sentence twice; and a question about it, or None."""
     seen: set[str] = set()
     documents = []
     for path in sorted(data.rglob("*")):
-        for text in _texts(path):
+        for text, question in _texts(path):
             sentences = []
             for sentence in re.split(r"(?<=[.!?])\s+", " ".join(text.split())):
                 if 6 <= len(sentence.split()) <= 40 and sentence not in seen:
                     seen.add(sentence)
                     sentences.append(sentence)
             if len(sentences) > 1:
-                documents.append(sentences[:60])
+                documents.append((sentences[:60], question))
     return documents
 
 
-def _texts(path: Path) -> Iterator[str]:
+def _texts(path: Path) -> Iterator[tuple[str, str | None]]:
     if path.suffix in (".md", ".txt", ".rst"):
-        yield from re.split(r"\n\s*\n\s*\n", path.read_text(encoding="utf-8", errors="replace"))
+        for part in re.split(r"\n\s*\n\s*\n", path.read_text(encoding="utf-8", errors="replace")):
+            yield part, None
     elif path.suffix == ".jsonl":
         for line in path.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
             if isinstance(record, dict) and isinstance(record.get("text"), str):
-                yield record["text"]
+                yield record["text"], None
     elif path.suffix == ".json":
         value = json.loads(path.read_text(encoding="utf-8"))
         for article in value.get("data", []) if isinstance(value, dict) else []:
             for paragraph in article.get("paragraphs", []):
-                yield paragraph["context"]
+                questions = [entry["question"] for entry in paragraph["qas"]]
+                yield paragraph["context"], questions[0] if questions else None
 
 
 def _embedded(sentences: list[str], cache: Path) -> Floats:

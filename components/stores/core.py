@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from lodestone.components.stores.index_types import AUTO
 from lodestone.components.stores.metadata_indexes import create_wanted
 from lodestone.components.stores.migrations import FORMAT_VERSION
 from lodestone.components.stores.passage_table import PassageTable, Vector, to_vector
+from lodestone.components.stores.pause import Pause
 from lodestone.components.stores.saved_vectors import AboutVectors
 from lodestone.components.stores.settings import INDEX_TYPE, StoreSettings, check_index_type
 from lodestone.components.stores.text_index import Rows
@@ -48,8 +48,9 @@ class StoreCore:
         self._inode: tuple[int, int] | None = None
         self._writer_lock = WriterLock(folder)
         self._vectors = VectorIndex(folder, settings)
-        self._upkeep = VectorUpkeep()
-        self._texts = TextSearch(folder, settings.language, self._writer_lock)
+        self._pause = Pause()
+        self._upkeep = VectorUpkeep(self._path, self._pause)
+        self._texts = TextSearch(folder, settings.language, self._writer_lock, self._pause)
 
     @property
     def is_open(self) -> bool:
@@ -88,7 +89,9 @@ class StoreCore:
                     database.set_property("last_write", repr(time.time()))
                 text_changed = database.sequence != before
             if text_changed:
+                self._pause.wrote()
                 self._texts.follow(database, self._step_of_texts)
+                self._build_vectors_if_due(database)
 
     def search_vectors(
         self, query: list[float], filters: dict[str, Any] | None, top_k: int, with_embedding: bool
@@ -130,15 +133,25 @@ class StoreCore:
                 "model that the store was indexed with"
             )
         self._vectors.catch_up(database)
-        if self._vectors.is_due and self._writer_lock.held and not self._upkeep.is_running:
-            self._upkeep.start(self._path, self._vectors.builder(database), partial(self._install_vectors, database))
+        self._build_vectors_if_due(database)
         return self._vectors.search(database, query, top_k, rows)
 
-    def _install_vectors(self, database: Database, builder: VectorBuilder, built: AboutVectors) -> None:
+    def _build_vectors_if_due(self, database: Database) -> None:
+        if self._writer_lock.held and not self._upkeep.is_running and self._vectors.is_due(database):
+            self._upkeep.start(self._plan_vectors, self._install_vectors)
+
+    def _plan_vectors(self) -> VectorBuilder | None:
         with self._lock:
-            if self._database is database and self._writer_lock.held:
-                with database.snapshot():
-                    self._vectors.install(builder, built, database)
+            if self._database is None or not self._writer_lock.held:
+                return None
+            with self._database.snapshot():
+                return self._vectors.builder(self._database)
+
+    def _install_vectors(self, builder: VectorBuilder, built: AboutVectors) -> None:
+        with self._lock:
+            if self._database is not None and self._writer_lock.held:
+                with self._database.snapshot():
+                    self._vectors.install(builder, built, self._database)
 
     def best_by_words(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
         """Rows and scores of the passages with a query's words, best first.
@@ -171,6 +184,8 @@ class StoreCore:
         try:
             with database.snapshot():
                 self._texts.update(database)
+                if compact:
+                    self._texts.compact(database)
                 self._vectors.save(database, compact)
             self._texts.save()
         except LodestoneError:
@@ -207,7 +222,7 @@ class StoreCore:
                     self._writer_lock.release()
 
     def compact(self) -> dict[str, Any]:
-        """Take deleted vectors out of the saved index, add new ones, and give unused space of the database back.
+        """Take what was deleted out of the indexes, add what is new, and give unused space of the database back.
 
         :returns: `vectors`, `index_type` and `recall` of the saved index (None without vectors), and `freed_bytes`.
         :raises LodestoneError: If another process is writing, or the disk is full.

@@ -19,6 +19,7 @@ from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
+_CHECKPOINT_PAGES = 16384  # 64 MiB
 _WORTH_VACUUM = 10  # a tenth of the file
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
@@ -67,6 +68,8 @@ class Database:
         self._tests: CompiledFilter | None = None
         self._error: Exception | None = None
         self._unchanging: tuple[int, int] | None = None
+        if create is not None and not path.exists() and self._has_indexes():
+            raise damaged(path, "the file is gone, its search indexes are not")
         try:
             if create is not None:
                 self._connect("mode=rwc", create)
@@ -108,6 +111,9 @@ class Database:
         self._unchanging = self._state()
         self._connect("mode=ro&immutable=1")
 
+    def _has_indexes(self) -> bool:
+        return any((self.path.parent / name).exists() for name in DERIVED)
+
     def _has_wal(self) -> bool:
         return size_of(self.path.with_name(self.path.name + "-wal")) > 0
 
@@ -130,8 +136,8 @@ class Database:
             raise ConfigurationError(
                 f"{self.path} is the database of another program, not a Lodestone store: name another folder"
             )
-        if empty and any((self.path.parent / name).exists() for name in DERIVED):
-            raise damaged(self.path, "it is empty, and was not when its search indexes were made")
+        if empty and self._has_indexes():
+            raise damaged(self.path, "it is empty, its search indexes are not")
         if version > FORMAT_VERSION:
             raise ConfigurationError(
                 f"{self.path} has format {version}, this Lodestone reads up to format {FORMAT_VERSION}: "
@@ -140,6 +146,8 @@ class Database:
         # FULL: a commit is on the disk when it returns, also if the power fails.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA cache_size = -65536")
+        # A bulk load changes pages of the indexes many times: they are copied into the file less often than by default.
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         if empty and create is not None:
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
@@ -317,4 +325,9 @@ def _explain(error: sqlite3.Error, path: Path) -> LodestoneError:
         return LodestoneError(f"{path} stayed locked for {_BUSY_SECONDS:.0f} s by another program: try again")
     if "full" in text or (isinstance(error, sqlite3.OperationalError) and is_full(path.parent)):
         return disk_full(path.parent, "nothing of this batch was written, all that was written before is safe")
+    if "disk I/O" in text:
+        return LodestoneError(
+            f"{path} cannot be written or read ({text}): the disk is over a quota or limit, or faulty. Nothing of this "
+            "batch was written, all that was written before is safe"
+        )
     return LodestoneError(f"{path}: {text}")

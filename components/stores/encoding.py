@@ -18,6 +18,7 @@ from lodestone.components.errors import ConfigurationError
 
 MARK = "$lodestone"
 INT64 = range(-(2**63), 2**63)
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def clean_text(text: str) -> str:
@@ -42,7 +43,7 @@ def encode_meta(meta: Mapping[str, Any]) -> str:
         encoded = _encode_object(meta)
     except RecursionError:
         raise ConfigurationError("the metadata is nested too deeply, or contains itself") from None
-    return clean_text(json.dumps(encoded, ensure_ascii=False, separators=(",", ":")))
+    return clean_text(_to_json(encoded))
 
 
 def decode_meta(text: str) -> dict[str, Any]:
@@ -72,6 +73,8 @@ def _encode_object(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _encode(value: Any) -> Any:
+    if type(value) is str and "\0" not in value:  # nearly all values
+        return value
     if isinstance(value, str):
         text = str(value)
         return {MARK: ["str", text]} if "\0" in text else text

@@ -2,7 +2,8 @@
 
 What a filter means is what `haystack.utils.filters.document_matches_filter` says of the stored document. Plain
 comparisons become plain SQL. What SQL cannot decide exactly (dates, lists, numbers within a rounding error of each
-other) is left to the SQL function `lodestone_test(key, raw)`, which calls Haystack's own comparison.
+other) is left to the SQL function `lodestone_test(key, raw)`, which calls Haystack's own comparison. Where a field has
+an index, and its values are known to be only numbers or only dates, ranges of it are looked up there.
 
 Unlike Haystack, which looks at a condition only when a document comes to it, a malformed filter is always refused.
 """
@@ -282,19 +283,26 @@ class _Compiler:
 
 
 def _date_range(where: StoredField, operator: str, clocks: list[str]) -> _Expression:
-    # Each kind of date is a range of the index; one by one, as SQLite would check OR against the rows again.
+    # Each kind of date is a range of the index. SQLite takes one bound a side from it, and works out `clock` for more.
+    other = "<" if operator[0] == ">" else ">"
     ranges = [
-        f"{where.clock} {operator} ? AND {where.clock} BETWEEN '{clock[0]}' AND '{clock[0]}~'" for clock in clocks
+        f"{where.clock} {operator} ? AND {where.clock} {other} '{clock[0]}{'~' if other == '<' else ''}'"
+        for clock in clocks
     ]
     if len(ranges) > 1:
-        ranges = [f"passages.row IN (SELECT row FROM passages WHERE {one})" for one in ranges]
+        ranges = [_looked_up(one) for one in ranges]
     return _Expression(f"({' OR '.join(ranges)})", tuple(clocks), indexed=True)
+
+
+def _looked_up(sql: str) -> str:
+    """The same, as rows that are found by themselves, and not checked against others by reading their metadata."""
+    return f"(passages.row IN (SELECT row FROM passages WHERE {sql}))"
 
 
 def _not(part: _Expression) -> _Expression:
     if part.indexed and not part.raises:
         # The index finds what matches; all other rows need not be looked into.
-        return _Expression(f"(passages.row NOT IN (SELECT row FROM passages WHERE {part.sql}))", part.parameters)
+        return _Expression(f"(NOT {_looked_up(part.sql)})", part.parameters)
     return _Expression(f"(NOT coalesce({part.sql}, 0))", part.parameters, part.raises)
 
 
@@ -307,7 +315,9 @@ def _join(parts: list[_Expression], operator: str) -> _Expression:
     indexed = (any if operator == "AND" else all)(part.indexed for part in parts)
     parameters = tuple(parameter for part in parts for parameter in part.parameters)
     if not any(part.raises for part in parts):
-        return _Expression(_balanced([part.sql for part in parts], operator), parameters, indexed=indexed)
+        several = operator == "AND" and sum(part.indexed for part in parts) > 1
+        sqls = [_looked_up(part.sql) if several and part.indexed else part.sql for part in parts]
+        return _Expression(_balanced(sqls, operator), parameters, indexed=indexed)
     # SQLite may evaluate the sides of AND in any order; the branches of CASE it takes as they stand.
     if operator == "OR":
         branches = " ".join(f"WHEN {part.sql} THEN 1" for part in parts)

@@ -1,5 +1,6 @@
 """The part of a store for its keepers: checking, rebuilding, writing out and reading back."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,7 @@ from typing import Any, BinaryIO
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.exporting import Counts, Exporter
-from lodestone.components.stores.files import disk_full, is_full, replace_file
+from lodestone.components.stores.files import disk_full, replace_file
 from lodestone.components.stores.importing import Importer
 from lodestone.components.stores.ledger_store import LedgerStore
 from lodestone.components.stores.verification import Verification, verify
@@ -39,7 +40,7 @@ class MaintainedStore(LedgerStore):
         self._core.rebuild()
 
     def compact(self) -> dict[str, Any]:
-        """Take deleted vectors out of the vector index, add new ones, and give unused space of the database back.
+        """Take what was deleted out of the indexes, add what is new, and give unused space of the database back.
 
         :returns: `vectors`, `index_type` and `recall` of the saved vector index, and `freed_bytes`.
         :raises ConfigurationError: If there is no store.
@@ -115,14 +116,17 @@ def _output(path: str | Path) -> Iterator[BinaryIO]:
         sys.stdout.flush()
         return
     path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
+    in_place = path.exists() and not path.is_file()  # a pipe or a device is not to be replaced by a file
+    temporary = path if in_place else path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             yield file
-        replace_file(temporary, path)
+        if not in_place:
+            replace_file(temporary, path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and is_full(path.parent):
+        if not in_place:
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise disk_full(path.parent, f"{path.name} was not written") from error
         raise
 

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 OFTEN = 10  # filters that name a field, in one process
 LARGE = 20_000  # passages from which on scanning their metadata takes noticeable time
+HUGE = 2_000_000  # passages from which on making an index takes so long that it is left to `index_metadata`
 MOST = 8  # indexes that are made unasked, as each slows writing down
 _NAMES = {"value": "filter:", "clock": "filter as date:"}
 
@@ -83,7 +84,7 @@ class MetadataIndexes:
             del self._uses[use]  # to be thought of again after as many filters
         names = self.names()
         new = [use for use in often if _name(stored_field(f"meta.{use[0]}"), use[1]) not in names]
-        if not new or self._database.execute("SELECT count(*) FROM passages")[0][0] < LARGE:
+        if not new or not LARGE <= self._database.execute("SELECT count(*) FROM passages")[0][0] <= HUGE:
             return []
         return new[: max(0, MOST - len(names))]
 

@@ -17,7 +17,8 @@ class MetadataStore(LedgerStore):
     def index_metadata(self, metadata_fields: list[str]) -> None:
         """Make indexes on fields, so that filters on them need not read the metadata of every document.
 
-        Fields that are filtered often get one by themselves, when a filter is used in a process that may write.
+        In stores of 20,000 to 2,000,000 documents, fields that are filtered often get one by themselves, when a filter
+        is used in a process that may write while no other does.
 
         :param metadata_fields: Names of fields; one that has an index keeps it.
         :raises ConfigurationError: If a name has quotes, backslashes or control characters.

@@ -8,13 +8,17 @@ from lodestone.components.stores.index_types import Bits, Floats, IndexType, Row
 from lodestone.components.stores.saved_vectors import candidates
 
 TOP_K = 10
+# The recall of blends of five is nearest to that of real questions, of blends of two to five that were tried; the part
+# of the misses that the target allows which is kept in reserve makes up for the rest (benchmarks/million.py).
+_BLENDED = 5
+_RESERVE = 0.25
 # A filter makes neighbours rarer and an index look harder: the effort is found for all vectors, and for every second,
 # tenth and hundredth.
 _STRIDES = (1, 2, 10, 100)
 
 
 class RecallMeter:
-    """Measures recall@10 with vectors that are not in the index, and with blends of two of them.
+    """Measures recall@10 with vectors that are not in the index, and with blends of them.
 
     A passage has near neighbours, often of its own document, that are found with little effort. A question is further
     from all passages, and those nearest to it lie in different places, as those of a blend do. The lower of the two
@@ -25,7 +29,8 @@ class RecallMeter:
 
     def __init__(self, held_out: Floats) -> None:
         faiss = import_faiss()
-        self._queries = np.concatenate([held_out, held_out + np.roll(held_out, 1, axis=0)])
+        blends = sum((np.roll(held_out, shift, axis=0) for shift in range(1, _BLENDED)), start=held_out)
+        self._queries = np.concatenate([held_out, blends])
         self._nearest = [faiss.ResultHeap(len(self._queries), TOP_K, keep_max=True) for _ in _STRIDES]
         self._last_row = 0
 
@@ -56,6 +61,7 @@ class RecallMeter:
         :param target: The recall, over 0 and at most 1.
         :returns: The recall without a filter; for shares of the vectors, largest first, the effort.
         """
+        target += (1 - target) * _RESERVE
         efforts: list[tuple[float, int]] = []
         reached = 0.0
         possible = index_type.efforts(index)

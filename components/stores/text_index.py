@@ -24,9 +24,11 @@ FORMAT = 2
 _HEADINGS_WEIGHT = 0.5
 _MAX_TERMS = 20_000  # different terms of one query
 _WRITER_BYTES = 64_000_000
+_MAX_SEPARATE_ROWS = 1000  # up to here a term each is faster than a set of terms, for which tantivy fills a bit set
 _MAX_LISTED_ROWS = 5000  # up to here a filter becomes part of the query, beyond it hits are filtered
 _MAX_FILTERED_HITS = 20_000
 _TIES = 16
+_WORN = 0.1  # share of deleted passages from which on compacting makes the index anew
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -150,8 +152,19 @@ class TextIndex:
         :param reason: For the log.
         """
         logger.warning("{path} is rebuilt from the database: {reason}", path=str(self._folder), reason=reason)
+        self.remove()
+
+    def remove(self) -> None:
+        """Throw the index away without a word. The writer's lock must be held."""
         self.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether much of the index is of deleted passages, which tantivy keeps until it merges what they are in."""
+        segments = (read_json(self._folder / "meta.json") or {}).get("segments", [])
+        deleted = sum(segment["deletes"]["num_deleted_docs"] for segment in segments if segment.get("deletes"))
+        return bool(deleted > sum(segment["max_doc"] for segment in segments) * _WORN)
 
     def _open_for_writing(self, database: Database) -> dict[str, Any]:
         about = read_json(self._about)
@@ -301,7 +314,11 @@ class TextIndex:
     def _restricted(self, query: Any, rows: Rows) -> Any:
         import tantivy
 
-        allowed = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
+        if rows.size <= _MAX_SEPARATE_ROWS:
+            each = [tantivy.Query.term_query(self._schema, "row", row, "basic") for row in rows.tolist()]
+            allowed = tantivy.Query.boolean_query([(tantivy.Occur.Should, row) for row in each])
+        else:
+            allowed = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
         must = tantivy.Occur.Must
         return tantivy.Query.boolean_query([(must, query), (must, tantivy.Query.const_score_query(allowed, 0.0))])
 

@@ -9,6 +9,7 @@ from lodestone.components.errors import LodestoneError
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.linked_folder import is_writable
 from lodestone.components.stores.passage_table import PassageTable
+from lodestone.components.stores.pause import Pause
 from lodestone.components.stores.text_index import Rows, TextIndex
 from lodestone.components.stores.text_upkeep import TextUpkeep
 from lodestone.components.stores.writer_lock import WriterLock
@@ -25,13 +26,14 @@ class TextSearch:
     :param folder: The store's folder.
     :param language: Of the texts.
     :param writer_lock: The store's; whoever indexes must hold it.
+    :param pause: What indexing in the background waits for.
     """
 
-    def __init__(self, folder: Path, language: str, writer_lock: WriterLock) -> None:
+    def __init__(self, folder: Path, language: str, writer_lock: WriterLock, pause: Pause) -> None:
         self._folder = folder
         self._writer_lock = writer_lock
         self._index = TextIndex(folder, language)
-        self._upkeep = TextUpkeep()
+        self._upkeep = TextUpkeep(pause)
         self._warned = False
 
     def search(self, database: Database, query: str, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
@@ -73,6 +75,15 @@ class TextSearch:
         with database.snapshot():
             return not self._index.catch_up(database, _CHANGES_A_STEP)
 
+    def compact(self, database: Database) -> None:
+        """Make the index anew, if much of it is of deleted passages. The writer's lock must be held.
+
+        :param database: The store's database; its snapshot must be open.
+        """
+        if self._index.is_worn:
+            self._index.remove()
+            self.update(database)
+
     def save(self) -> None:
         """Let background merges finish, and note the checksums of the files."""
         self._index.save()
@@ -88,7 +99,8 @@ class TextSearch:
                 self._index.catch_up(database)
         except (OSError, ValueError) as error:
             logger.warning(
-                "the text index of {folder} is behind and will be brought up to date later: {error}",
+                "the text index of {folder} is behind and will be brought up to date later: {error}. If this is said "
+                "again, `lodestone store rebuild` makes it anew",
                 folder=str(self._folder),
                 error=str(error),
             )

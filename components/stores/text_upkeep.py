@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 from haystack import logging
 
+from lodestone.components.stores.pause import Pause
+
 logger = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 0.2  # without a write, after which indexing begins
-_LONGEST_WAIT_SECONDS = 30.0  # after which it begins also between writes
 _BREATH_SECONDS = 0.002  # in which others get their turn
 
 
 class TextUpkeep:
     """One thread that indexes text, while there is some to index.
 
-    It waits for a pause in writing, as a bulk load is done sooner if its text is indexed afterwards.
+    :param pause: What it waits for before it begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pause: Pause) -> None:
+        self._pause = pause
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._last_write = 0.0
         self._wanted = False
 
     def wrote(self, step: Callable[[], bool]) -> None:
@@ -31,7 +31,6 @@ class TextUpkeep:
         :param step: Indexes some of it, and tells whether there is more.
         """
         with self._lock:
-            self._last_write = time.monotonic()
             self._wanted = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, args=(step,), name="lodestone-text", daemon=True)
@@ -39,7 +38,7 @@ class TextUpkeep:
 
     def _run(self, step: Callable[[], bool]) -> None:
         while self._is_wanted():
-            self._wait_for_pause()
+            self._pause.wait(threading.Event())
             try:
                 while step():
                     time.sleep(_BREATH_SECONDS)
@@ -52,8 +51,3 @@ class TextUpkeep:
             if not wanted:
                 self._thread = None
             return wanted
-
-    def _wait_for_pause(self) -> None:
-        latest = time.monotonic() + _LONGEST_WAIT_SECONDS
-        while (now := time.monotonic()) < min(self._last_write + _PAUSE_SECONDS, latest):
-            time.sleep(min(self._last_write + _PAUSE_SECONDS, latest) - now)

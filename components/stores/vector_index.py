@@ -9,7 +9,7 @@ from haystack import logging
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, Rows, chosen_type, import_faiss
+from lodestone.components.stores.index_types import INDEX_TYPES, Bits, Floats, Rows, chosen_type, import_faiss, threads
 from lodestone.components.stores.index_types.gpu import check_gpu
 from lodestone.components.stores.passage_table import PassageTable
 from lodestone.components.stores.saved_vectors import (
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.1
 _MOST_RECENT = 30_000  # vectors that are searched one by one beside the saved index before they are added to it
+_TOO_MANY_RECENT = 10  # times as many, which are worth a warning
 _MOST_DEAD = 0.2  # of the saved index
 _FEW_ROWS = 256  # that are read from the database and compared, instead of searching for them
 _NO_ROWS: Rows = np.empty(0, dtype=np.int64)
@@ -87,6 +88,14 @@ class VectorIndex:
                 self._recent = INDEX_TYPES["flat"].create(vectors.shape[1], 0, vectors)
             self._recent.add_with_ids(prepared(vectors, self._normalise), rows)
         self._sequence = sequence
+        if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
+            logger.warning(
+                "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
+                "it saves, each process that searches takes time and memory for them. To save them now, run "
+                "`lodestone store compact --index {folder}`",
+                count=self._recent_count,
+                folder=str(self._folder),
+            )
 
     def _remove(self, deleted: Rows) -> None:
         if self._recent is not None and deleted.size:
@@ -105,15 +114,20 @@ class VectorIndex:
         """Whether the index in memory holds more than the saved one, and little enough to be saved in passing."""
         return (self._recent_count > 0 or self._dead.size > 0) and self._count <= _MOST_RECENT
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the saved index should be made anew, or larger, while the store is used."""
-        if self._recent_count > _MOST_RECENT:
-            return True
-        if self._saved is None:
+    def is_due(self, database: Database) -> bool:
+        """Whether the saved index should be made anew, or larger, while the store is used.
+
+        :param database: The store's database.
+        """
+        saved = self.saved(database) if self._sequence is None else None if self._saved is None else self._saved.about
+        if database.get_property("embedding_dim") is None:
             return False
-        wanted = chosen_type(self._index_type, self._count, self._saved.about.index_type)
-        return wanted.name != self._saved.about.index_type or self._dead.size > self._saved.about.vectors * _MOST_DEAD
+        if database.sequence - (0 if saved is None else saved.sequence) > _MOST_RECENT:
+            return True
+        if saved is None or self._sequence is None:
+            return False
+        wanted = chosen_type(self._index_type, self._count, saved.index_type)
+        return wanted.name != saved.index_type or self._dead.size > saved.vectors * _MOST_DEAD
 
     @property
     def _recent_count(self) -> int:
@@ -153,14 +167,14 @@ class VectorIndex:
         :returns: Row and score, larger is better, equal scores by row.
         """
         wanted = prepared(query[None, :], self._normalise)
-        saved = self._saved
         if rows is not None and rows.size == 0:
             return []
-        if saved is None or saved.exact:
-            return self._candidates(wanted, top_k, rows)[:top_k]
-        if rows is None or rows.size > _FEW_ROWS:
-            rows = np.array(sorted(row for row, _ in self._candidates(wanted, top_k, rows)), dtype=np.int64)
-        return self._compared(database, wanted, top_k, rows)
+        with threads(1):
+            if self._saved is None or self._saved.exact:
+                return self._candidates(wanted, top_k, rows)[:top_k]
+            if rows is None or rows.size > _FEW_ROWS:
+                rows = np.array(sorted(row for row, _ in self._candidates(wanted, top_k, rows)), dtype=np.int64)
+            return self._compared(database, wanted, top_k, rows)
 
     def _candidates(self, query: Floats, top_k: int, rows: Rows | None) -> Hits:
         """Hits of both parts, best first; of an index that is not exact more than were asked for."""
@@ -219,14 +233,15 @@ class VectorIndex:
         )
 
     def install(self, builder: VectorBuilder, built: AboutVectors, database: Database) -> None:
-        """Use what a builder has made from now on, unless something newer was saved meanwhile.
+        """Use what a builder has made from now on, unless something newer was saved, or the store replaced, meanwhile.
 
         :param builder: The builder.
         :param built: What it has returned.
         :param database: The store's database; its snapshot must be open.
         """
         saved = self.saved(database)
-        if saved is not None and saved.sequence > built.sequence:
+        newer = saved is not None and saved.sequence > built.sequence
+        if newer or not built.fits(database, self._normalise) or built.sequence > database.sequence:
             return
         builder.install(built)
         self._damaged = False

@@ -2,7 +2,7 @@
 
 from lodestone.components.stores.index_types.flat import Flat
 from lodestone.components.stores.index_types.hnsw import Hnsw
-from lodestone.components.stores.index_types.index_type import Bits, Floats, IndexType, Rows, import_faiss
+from lodestone.components.stores.index_types.index_type import Bits, Floats, IndexType, Rows, import_faiss, threads
 from lodestone.components.stores.index_types.ivf import Ivf
 
 INDEX_TYPES: dict[str, IndexType] = {index_type.name: index_type for index_type in (Flat(), Hnsw(), Ivf())}
@@ -35,4 +35,5 @@ __all__ = [
     "Rows",
     "chosen_type",
     "import_faiss",
+    "threads",
 ]

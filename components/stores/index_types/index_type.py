@@ -1,6 +1,8 @@
 """What all index types have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,21 @@ def import_faiss() -> Any:
             "searching by vectors needs faiss: pip install 'lodestone[cpu]' (or 'lodestone[gpu]' for NVIDIA GPUs)"
         ) from error
     return faiss
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let FAISS use so many threads for what this thread asks of it.
+
+    One query alone gains little from more than one, and on a busy machine waits for the slowest of them.
+    """
+    faiss = import_faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 class IndexType(ABC):

@@ -226,6 +226,18 @@ def test_indexes_that_are_newer_than_the_database_are_not_believed(
         assert store.verify().ok
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_no_new_store_is_begun_over_the_indexes_of_a_lost_database(tmp_path: Path, gone: bool) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(some_documents(10))
+    path = tmp_path / "passages.sqlite"
+    path.unlink() if gone else path.write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=r"is damaged .*its search indexes are not.*move the folder away"):
+        store.write_documents(some_documents(1))
+    assert path.exists() is not gone
+    assert store.exists() is not gone
+
+
 def test_a_log_that_was_cut_off_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     acknowledged = tmp_path / "acknowledged"
     writer = start(WRITER, str(tmp_path), str(acknowledged))

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -295,3 +297,36 @@ def test_rebuilding_makes_both_indexes_again(store: FaissDocumentStore) -> None:
     assert not (Path(store.path) / "writer.json").exists()
     assert contents(store) == expected
     assert store.verify().ok
+
+
+def test_compacting_takes_out_what_was_deleted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        fill(store, 400)
+        store.save()
+        before = store.statistics()["bytes"]
+        store.delete_by_filter({"field": "meta.n", "operator": ">=", "value": 40})
+        store.compact()
+        after = store.statistics()["bytes"]
+        assert all(after[part] < before[part] / 2 for part in ("database", "vectors", "text"))
+        assert (
+            len(store.bm25_retrieval("words", top_k=1000))
+            == len(store.embedding_retrieval([1.0] * 3, top_k=1000))
+            == 79
+        )
+        assert store.verify().ok
+    assert caplog.text == ""
+
+
+def test_compacting_is_refused_while_another_process_writes(store: FaissDocumentStore) -> None:
+    store.count_documents()
+    script = "import filelock, sys\nwith filelock.FileLock(sys.argv[1]):\n    print('held', flush=True); input()"
+    command = [sys.executable, "-c", script, str(Path(store.path) / "writer.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        for call in (store.compact, store.rebuild):
+            with pytest.raises(LodestoneError, match="being written to by another process"):
+                call()
+        assert store.verify().ok
+        process.communicate("\n")
+    store.compact()

@@ -13,7 +13,7 @@ from haystack.errors import FilterError
 from haystack.utils.filters import document_matches_filter
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore, metadata_indexes
+from lodestone.components.stores import FaissDocumentStore, metadata_indexes, passage_table
 
 COUNT = 400
 
@@ -123,8 +123,11 @@ def test_what_is_filtered_often_gets_an_index_that_is_used(
         assert f"USING INDEX {name}" in str(database.execute(sql, compiled.parameters, compiled))
 
 
-def test_a_small_store_needs_no_index(store: FaissDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata_indexes, "LARGE", COUNT + 1)
+@pytest.mark.parametrize(("name", "limit"), [("LARGE", COUNT + 1), ("HUGE", COUNT - 1)])
+def test_only_stores_of_a_certain_size_get_indexes_unasked(
+    store: FaissDocumentStore, monkeypatch: pytest.MonkeyPatch, name: str, limit: int
+) -> None:
+    monkeypatch.setattr(metadata_indexes, name, limit)
     for _ in range(5 * metadata_indexes.OFTEN):
         store.count_documents_by_filter(FILTERS[0])
     assert indexes(store) == []
@@ -179,3 +182,16 @@ def test_a_filter_that_is_used_again_sees_what_was_written_between(store: FaissD
     number = {"field": "meta.n", "operator": "==", "value": 1}
     assert store.bm25_retrieval("x", filters=number, top_k=COUNT) != []
     assert store.bm25_retrieval("x", filters={**number, "value": "1"}, top_k=COUNT) == []
+
+
+def test_the_rows_of_few_filters_are_kept(store: FaissDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passage_table, "_KEPT_ROWS", COUNT)
+    core = store._core
+    for number in range(80):
+        store.bm25_retrieval("x", filters={"field": "id", "operator": "==", "value": str(number)})
+    assert core._database is not None
+    assert len(core._database.kept_rows) == passage_table._KEPT_FILTERS
+    for number in range(3):
+        found = store.bm25_retrieval("x", filters={"field": "id", "operator": "!=", "value": str(number)}, top_k=COUNT)
+        assert len(found) == COUNT - 1
+    assert [len(rows) for rows in core._database.kept_rows.values()] == [COUNT - 1]

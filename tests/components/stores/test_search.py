@@ -56,9 +56,11 @@ def test_a_filtered_search_by_vectors_returns_exactly_the_best_that_match(
 
 @pytest.mark.parametrize("matching", [2, 200, 1800])
 @pytest.mark.parametrize("listed", [10, 5000])
+@pytest.mark.parametrize("separate", [0, 1000])
 def test_a_filtered_search_by_words_returns_exactly_as_many_as_match(
-    store: FaissDocumentStore, matching: int, listed: int, monkeypatch: pytest.MonkeyPatch
+    store: FaissDocumentStore, matching: int, listed: int, separate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lodestone.components.stores.text_index._MAX_SEPARATE_ROWS", separate)
     monkeypatch.setattr("lodestone.components.stores.text_index._MAX_LISTED_ROWS", listed)
     found = store.bm25_retrieval("common often", filters=below(matching), top_k=50)
     assert len(found) == min(50, matching)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.words import LANGUAGES
 
 TEXTS = {
     "wing": ("The boundary layer of a wing at high speed.", ["Laminar flow"]),
@@ -121,3 +122,13 @@ def test_every_run_of_words_of_a_text_is_found_as_a_phrase(store: FaissDocumentS
     start = data.draw(st.integers(0, len(words) - 1))
     end = data.draw(st.integers(start + 1, len(words)))
     assert name in found(store, f'"{" ".join(words[start:end])}"')
+
+
+@pytest.mark.parametrize("language", [*LANGUAGES, "none"])
+def test_a_text_is_found_by_its_own_words_in_every_language(tmp_path: Path, language: str) -> None:
+    text = "Die Häuser the houses les maisons casas дома σπίτια evler بيوت வீடுகள் case huse husene taloja házak"
+    with FaissDocumentStore(tmp_path, language=language) as store:
+        store.write_documents([Document(id="a", content=text), Document(id="b", content="0 1 2")])
+        for word in text.split():
+            assert found(store, word) == ["a"]
+        assert found(store, f'"{text}"') == ["a"]

@@ -211,6 +211,23 @@ def test_the_index_is_made_anew_in_the_background_while_the_store_is_used(
         assert found == {str(n) for n in range(COUNT)} - {str(n) for n in range(8, COUNT, 200)}
 
 
+def test_many_vectors_that_were_never_saved_are_found_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lodestone.components.stores.vector_index._MOST_RECENT", 20)
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(documents(0, 200))
+        assert store.embedding_retrieval(VECTORS[7].tolist(), top_k=1)[0].id == "7"
+        assert "lodestone store compact" not in caplog.text
+        store.close()
+        for name in ("vectors.faiss", "vectors.json"):
+            (tmp_path / name).unlink()
+        store.write_documents(documents(200, 201))
+        assert store.embedding_retrieval(VECTORS[200].tolist(), top_k=1)[0].id == "200"
+        assert f"201 vectors of {tmp_path} are not in its saved index" in caplog.text
+        assert f"lodestone store compact --index {tmp_path}" in caplog.text
+
+
 REBUILDER = textwrap.dedent(
     """
     import sys
