@@ -86,6 +86,8 @@ class LedgerIndex:
         taken = [source for source in sources if (source[0].root, source[0].path) not in refused]
         self._finish(taken, self._actions(taken)[1])
         failed = [source[0] for source in sources if (source[0].root, source[0].path) in refused]
+        # Other passages of theirs were taken, and are to be found and deleted.
+        self._passages.refresh(self._passages.name)
         errors = [(record, refused[record.root, record.path]) for record in failed]
         self._finish([(replace(one, state="failed", error=error, passages=0), [], []) for one, error in errors], {})
         return refused
