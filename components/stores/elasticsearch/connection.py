@@ -80,7 +80,12 @@ class Connection:
         """
         from elasticsearch import Elasticsearch
 
-        client = Elasticsearch(**self._options())
+        try:
+            client = Elasticsearch(**self._options())
+        except (ValueError, TypeError, OSError) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            raise ConfigurationError(f"cannot connect to {self.shown} as told: {error}") from error
         try:
             with explained(self.shown):
                 version = str(client.info()["version"]["number"])

@@ -82,6 +82,10 @@ def test_secrets_stand_in_the_environment_only(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigurationError, match="must not hold a password"):
         ElasticsearchStore("http://me:secret@localhost:9200")
     monkeypatch.delenv("ELASTIC_PASSWORD", raising=False)
+    with pytest.raises(ConfigurationError, match=r"cannot connect to .* as told: .*NEVER_SET"):
+        ElasticsearchStore(api_key=Secret.from_env_var("NEVER_SET")).exists()
+    with pytest.raises(ConfigurationError, match="cannot connect to cloud:broken as told"):
+        ElasticsearchStore(cloud_id="broken").exists()
     with pytest.raises(ConfigurationError, match="password of 'elastic' is missing: set ELASTIC_PASSWORD"):
         ElasticsearchStore(username="elastic").exists()
 
