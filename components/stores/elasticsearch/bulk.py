@@ -185,7 +185,7 @@ class BulkWriter:
                 if last or not _may_pass(error):
                     raise
                 sent_before = True
-                _wait(self._settings, attempt, str(error))
+                _wait(self._settings, attempt, str(error).split(": ")[0])
                 continue
             busy = self._sort(chunk, items, written, sent_before, last)
             if not busy:
@@ -257,7 +257,7 @@ def patiently(settings: BulkSettings, ask: Callable[[], Answer]) -> Answer:
         except LodestoneError as error:
             if not _may_pass(error):
                 raise
-            _wait(settings, attempt, str(error))
+            _wait(settings, attempt, str(error).split(": ")[0])
     return ask()
 
 
