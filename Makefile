@@ -32,6 +32,8 @@ lint: $(INSTALLED) ## Check style, types and the shipped pipeline definitions
 	$(BIN)/mypy
 	$(BIN)/lodestone validate indexing_faiss
 	$(BIN)/lodestone validate query_faiss
+	$(BIN)/lodestone validate indexing_elasticsearch
+	$(BIN)/lodestone validate query_elasticsearch
 
 bench: $(INSTALLED) ## Ask the example questions and print how good the answers are
 	$(BIN)/python benchmarks/demo_corpus.py

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.archives import Scratch
 from lodestone.indexing.backlog import Backlog, CancelledError, Item
 from lodestone.indexing.conversion import Rules, Task
@@ -45,11 +45,12 @@ class Progress(Protocol):
 
 
 class IndexingJob:
-    """Indexes folders and files with an indexing pipeline into a `FaissDocumentStore`.
+    """Indexes folders and files with an indexing pipeline into a store with a ledger.
 
-    Worker processes convert, this one embeds and writes, all at the same time. Each batch of files is one transaction:
-    their passages, their texts and their entries in the ledger. A job that was killed is simply run again; what is in
-    the ledger is not read twice. SIGTERM and Ctrl-C end a job after the batch that it is at.
+    Worker processes convert, this one embeds and writes, all at the same time. Each batch of files is written together:
+    their passages, their texts and their entries in the ledger, which come last or in the same transaction. A job that
+    was killed is simply run again; what is in the ledger is not read twice. SIGTERM and Ctrl-C end a job after the
+    batch that it is at.
 
     :param stages: The indexing pipeline.
     :param progress: Told what happens; None for nobody.
@@ -68,9 +69,11 @@ class IndexingJob:
         metadata: MetadataRules | None = None,
         worker: WorkerProcess | None = None,
     ) -> None:
-        if not isinstance(stages.document_store, FaissDocumentStore):
+        if not isinstance(stages.document_store, SourceStore):
             kind = type(stages.document_store).__name__
-            raise ConfigurationError(f"the pipeline must write to a FaissDocumentStore, it writes to a {kind}")
+            raise ConfigurationError(
+                f"the pipeline must write to a FaissDocumentStore or an ElasticsearchStore, it writes to a {kind}"
+            )
         self._stages = stages
         self._store = stages.document_store
         self._progress = progress

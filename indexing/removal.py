@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.source_store import SourceStore
 
 Entry = tuple[str, str]
 
@@ -24,7 +24,7 @@ class Removed:
     not_found: list[str] = field(default_factory=list)
 
 
-def remove(store: FaissDocumentStore, paths: Sequence[str]) -> Removed:
+def remove(store: SourceStore, paths: Sequence[str]) -> Removed:
     """Delete files, and all files of folders, from an index; what is on disk stays.
 
     A path is first taken as one on disk, whether or not the file still exists; if no indexed file has it, as a path

@@ -7,8 +7,9 @@ from dataclasses import replace
 from haystack import Document
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore, SourceRecord, SourceText
+from lodestone.components.stores import SourceRecord, SourceText
 from lodestone.components.stores.ledger import checked_passages
+from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.backlog import Item
 from lodestone.indexing.conversion import Conversion
 from lodestone.indexing.planning import Known
@@ -19,7 +20,7 @@ Entry = tuple[SourceRecord, list[SourceText], list[Document]]
 
 
 class BatchWriter:
-    """Writes batches, each in one transaction with its entries in the ledger.
+    """Writes batches, each together with its entries in the ledger.
 
     :param store: The store.
     :param pipeline: Fingerprint of the pipeline that made the passages.
@@ -30,7 +31,7 @@ class BatchWriter:
 
     def __init__(
         self,
-        store: FaissDocumentStore,
+        store: SourceStore,
         pipeline: str,
         known: Known,
         report: Report,
@@ -69,14 +70,15 @@ class BatchWriter:
     def _write(self, entries: list[Entry]) -> list[Entry]:
         """Write entries, a document that the store cannot hold as failed."""
         try:
-            self._store.write_sources(entries)
+            refused = self._store.write_sources(entries)
         except ConfigurationError:
             storable = [_storable(entry) for entry in entries]
             if storable == entries:
                 raise
-            self._store.write_sources(storable)
-            return storable
-        return entries
+            entries, refused = storable, self._store.write_sources(storable)
+        if not refused:
+            return entries
+        return [_failed(entry, refused[_key(entry)]) if _key(entry) in refused else entry for entry in entries]
 
     def _record(self, source: SourceFile, conversion: Conversion) -> SourceRecord:
         return SourceRecord(
@@ -112,5 +114,13 @@ def _storable(entry: Entry) -> Entry:
     try:
         checked_passages(record, passages)
     except ConfigurationError as error:
-        return replace(record, state="failed", error=str(error), passages=0), [], []
+        return _failed(entry, str(error))
     return entry
+
+
+def _failed(entry: Entry, reason: str) -> Entry:
+    return replace(entry[0], state="failed", error=reason, passages=0), [], []
+
+
+def _key(entry: Entry) -> tuple[str, str]:
+    return entry[0].root, entry[0].path

@@ -14,10 +14,26 @@ if TYPE_CHECKING:
     from lodestone.components.readers import ExtractiveReader
     from lodestone.components.readers.registration import register
     from lodestone.components.retrievers import FaissBM25Retriever, FaissEmbeddingRetriever, FaissHybridRetriever
+    from lodestone.components.retrievers.elasticsearch_bm25_retriever import (
+        ElasticsearchBM25Retriever as ElasticsearchBM25Retriever,
+    )
+    from lodestone.components.retrievers.elasticsearch_embedding_retriever import (
+        ElasticsearchEmbeddingRetriever as ElasticsearchEmbeddingRetriever,
+    )
+    from lodestone.components.retrievers.elasticsearch_hybrid_retriever import (
+        ElasticsearchHybridRetriever as ElasticsearchHybridRetriever,
+    )
     from lodestone.components.splitters import PassageSplitter
     from lodestone.components.stores import FaissDocumentStore
+    from lodestone.components.stores.elasticsearch import (
+        ElasticsearchStore as ElasticsearchStore,
+    )
 
 _MODULES = {
+    "ElasticsearchBM25Retriever": "lodestone.components.retrievers.elasticsearch_bm25_retriever",
+    "ElasticsearchEmbeddingRetriever": "lodestone.components.retrievers.elasticsearch_embedding_retriever",
+    "ElasticsearchHybridRetriever": "lodestone.components.retrievers.elasticsearch_hybrid_retriever",
+    "ElasticsearchStore": "lodestone.components.stores.elasticsearch",
     "ExtractiveReader": "lodestone.components.readers",
     "FaissBM25Retriever": "lodestone.components.retrievers",
     "FaissDocumentStore": "lodestone.components.stores",
@@ -29,6 +45,7 @@ _MODULES = {
     "register": "lodestone.components.readers.registration",
 }
 
+# What needs an extra is not imported by a star.
 __all__ = [
     "ExtractiveReader",
     "FaissBM25Retriever",
@@ -73,4 +90,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_MODULES})

@@ -13,6 +13,9 @@ from lodestone.pipelines.problem import did_you_mean
 if TYPE_CHECKING:
     from haystack import Pipeline
 
+# The parameter that says where a store is.
+_PLACES = {"FaissDocumentStore": "path", "ElasticsearchStore": "index"}
+
 
 def load_pipeline(
     name_or_path: str | os.PathLike[str],
@@ -27,7 +30,8 @@ def load_pipeline(
     from environment variables when the pipeline warms up, as Haystack does it.
 
     :param name_or_path: Path of a YAML file, or a shipped definition's name such as `query_faiss`.
-    :param index: Folder that every FaissDocumentStore of the pipeline uses instead of its `path`; None leaves it.
+    :param index: Folder that every FaissDocumentStore of the pipeline uses instead of its `path`, and name that every
+        ElasticsearchStore uses instead of its `index`; None leaves them.
     :param overrides: Init parameters by class name, set in every component and document store of that class, such as
         `{"ExtractiveReader": {"model": "deepset/tinyroberta-squad2"}}`.
     :returns: The pipeline, connected and not warmed up.
@@ -62,8 +66,9 @@ def configured(
     specs = list(_typed_mappings(data.get("components"))) if isinstance(data, dict) else []
     if index is not None:
         for spec in specs:
-            if spec["type"].startswith("lodestone.") and spec["type"].endswith(".FaissDocumentStore"):
-                _set(spec, {"path": os.fspath(index)})
+            name = spec["type"].rpartition(".")[2]
+            if spec["type"].startswith("lodestone.") and name in _PLACES:
+                _set(spec, {_PLACES[name]: os.fspath(index)})
     for class_name, parameters in (overrides or {}).items():
         matching = [spec for spec in specs if spec["type"].rpartition(".")[2] == class_name]
         if not matching:

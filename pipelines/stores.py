@@ -8,6 +8,7 @@ from typing import Any
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.source_store import SourceStore
 from lodestone.components.stores.writer_lock import running_owner
 from lodestone.pipelines.loader import load_pipeline
 from lodestone.pipelines.models import EMBEDDING_MODEL
@@ -28,7 +29,25 @@ def open_store(pipeline: str, index: str | os.PathLike[str] | None, *, existing:
             if existing:
                 require_index(store)
             return store
-    raise ConfigurationError(f"{pipeline} has no FaissDocumentStore")
+    raise ConfigurationError(
+        f"{pipeline} has no FaissDocumentStore, and this command looks after no other: Elasticsearch does so itself"
+    )
+
+
+def open_index(pipeline: str, index: str | os.PathLike[str] | None) -> SourceStore:
+    """The store of a pipeline with its ledger of files, of either kind; there must be an index in it.
+
+    :param pipeline: Path or shipped name of a definition.
+    :param index: Folder or name to use instead of the definition's own; None for that.
+    :raises ConfigurationError: If the pipeline has no such store, or there is no index.
+    """
+    loaded = load_pipeline(pipeline, index=index)
+    for name in loaded.graph.nodes:
+        store = getattr(loaded.get_component(name), "document_store", None)
+        if isinstance(store, SourceStore):
+            require_index(store)
+            return store
+    raise ConfigurationError(f"{pipeline} has no store with a ledger of files")
 
 
 def require_index(store: Any, *, filled: bool = False) -> None:
@@ -46,7 +65,7 @@ def require_index(store: Any, *, filled: bool = False) -> None:
         raise ConfigurationError(f"the index {store.path} holds no passages; fill it with `lodestone index PATH`")
 
 
-def describe(store: FaissDocumentStore) -> dict[str, Any]:
+def describe(store: SourceStore) -> dict[str, Any]:
     """What an index holds, as plain values in the order in which people ask for it."""
     figures = store.statistics()
     recorded = store.get_setting(EMBEDDING_MODEL)

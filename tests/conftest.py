@@ -7,10 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import elasticsearch_server
 import pytest
 
 # Converted models of the tests stay apart from the user's own.
@@ -22,6 +23,7 @@ atexit.register(shutil.rmtree, os.environ["LODESTONE_CACHE"], ignore_errors=True
 importlib.import_module("lodestone")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+WITHOUT_ELASTICSEARCH = "no Elasticsearch to test against"
 
 
 class Outcome(NamedTuple):
@@ -54,6 +56,37 @@ def example_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stages.document_store.close()
     assert report.complete, report.to_dict()
     return folder
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_own() -> Iterator[elasticsearch_server.Server]:
+    """A node of Elasticsearch that belongs to the tests, started when it is first asked for."""
+    if (missing := elasticsearch_server.missing()) is not None:
+        pytest.skip(f"{WITHOUT_ELASTICSEARCH}: {missing}")
+    # In memory where that is possible: a disk would make every write wait.
+    folder = tempfile.mkdtemp(prefix="elasticsearch-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    server = elasticsearch_server.Server(Path(folder))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(request: pytest.FixtureRequest) -> str:
+    """A server to test against: that of ELASTICSEARCH_URL, or else the tests' own."""
+    return os.environ.get("ELASTICSEARCH_URL") or str(request.getfixturevalue("elasticsearch_own").url)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line that a server was missing, which a row of dots would hide."""
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if WITHOUT_ELASTICSEARCH in str(report.longrepr)
+    ]
+    reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped}
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"{len(skipped)} tests skipped, {reason}; or set ELASTICSEARCH_URL")
 
 
 @pytest.fixture

@@ -7,19 +7,23 @@ from haystack.document_stores.types import FilterPolicy
 from haystack.document_stores.types.filter_policy import apply_filter_policy
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore
 
 Retriever = TypeVar("Retriever")
+Store = TypeVar("Store")
 
 
-def check_store(document_store: Any) -> FaissDocumentStore:
-    """Refuse another store than ours.
+def check_store(document_store: Any, expected: type[Store]) -> Store:
+    """Refuse another store than the one that the retriever is made for.
 
     :param document_store: What a retriever was given.
-    :raises ConfigurationError: If it is no `FaissDocumentStore`.
+    :param expected: The store's class.
+    :raises ConfigurationError: If it is of another class.
     """
-    if not isinstance(document_store, FaissDocumentStore):
-        raise ConfigurationError(f"document_store must be a FaissDocumentStore, got {type(document_store).__name__}")
+    if not isinstance(document_store, expected):
+        article = "an" if expected.__name__[0] in "AEIOU" else "a"
+        raise ConfigurationError(
+            f"document_store must be {article} {expected.__name__}, got {type(document_store).__name__}"
+        )
     return document_store
 
 
@@ -45,16 +49,17 @@ def effective_filters(
     return apply_filter_policy(policy, init, runtime)
 
 
-def retriever_from_dict(cls: type[Retriever], data: dict[str, Any]) -> Retriever:
+def retriever_from_dict(cls: type[Retriever], data: dict[str, Any], store_class: Any) -> Retriever:
     """A retriever with its store.
 
     Haystack imports only classes of modules that its user allows. The one class that can be meant here needs no import.
 
     :param cls: The retriever's class.
     :param data: What `to_dict` returned.
+    :param store_class: The store's class.
     """
     parameters = dict(data.get("init_parameters", {}))
     store = parameters.get("document_store")
     if isinstance(store, dict):
-        parameters["document_store"] = FaissDocumentStore.from_dict(store)
+        parameters["document_store"] = store_class.from_dict(store)
     return default_from_dict(cls, {**data, "init_parameters": parameters})

@@ -38,7 +38,7 @@ class FaissEmbeddingRetriever:
         top_k: int = 10,
         filter_policy: str | FilterPolicy = "replace",
     ) -> None:
-        self.document_store = parameters.check_store(document_store)
+        self.document_store = parameters.check_store(document_store, FaissDocumentStore)
         self.filters = filters
         self.top_k = check_at_least_one("top_k", top_k)
         self.filter_policy = parameters.check_policy(filter_policy)
@@ -59,7 +59,7 @@ class FaissEmbeddingRetriever:
 
         :param data: What `to_dict` returned.
         """
-        return parameters.retriever_from_dict(cls, data)
+        return parameters.retriever_from_dict(cls, data, FaissDocumentStore)
 
     @component.output_types(documents=list[Document])
     def run(

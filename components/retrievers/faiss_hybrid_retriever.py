@@ -57,7 +57,7 @@ class FaissHybridRetriever:
         rrf_k: int = 60,
         filter_policy: str | FilterPolicy = "replace",
     ) -> None:
-        self.document_store = parameters.check_store(document_store)
+        self.document_store = parameters.check_store(document_store, FaissDocumentStore)
         self.filters = filters
         self.top_k = check_at_least_one("top_k", top_k)
         self.candidates = None if candidates is None else check_at_least_one("candidates", candidates)
@@ -87,7 +87,7 @@ class FaissHybridRetriever:
 
         :param data: What `to_dict` returned.
         """
-        return parameters.retriever_from_dict(cls, data)
+        return parameters.retriever_from_dict(cls, data, FaissDocumentStore)
 
     @component.output_types(documents=list[Document])
     def run(

@@ -33,7 +33,7 @@ _LONGEST_TERM = 80
 # tantivy's lists are Snowball's, save for English, where it has Lucene's 33 words only, and none that a question
 # begins with. These are Snowball's (https://snowballstem.org/algorithms/english/stop.txt), contractions as the
 # tokenizer cuts them, less those pieces that are words of their own ("don", "won", the letters d and m).
-_ENGLISH = """
+ENGLISH_STOP_WORDS = """
 i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself it its
 itself they them their theirs themselves what which who whom this that these those am is are was were be been being have
 has had having do does did doing would should could ought s t ll ve re isn aren wasn weren hasn haven hadn doesn didn
@@ -83,7 +83,7 @@ class Words:
         if not stop_words and LANGUAGES.get(self._language, False):
             builder = builder.filter(tantivy.Filter.stopword(self._language))
             if self._language == "english":
-                builder = builder.filter(tantivy.Filter.custom_stopword(_ENGLISH.split()))
+                builder = builder.filter(tantivy.Filter.custom_stopword(ENGLISH_STOP_WORDS.split()))
         if self._language != "none":
             builder = builder.filter(tantivy.Filter.stemmer(self._language))
         return builder.filter(tantivy.Filter.ascii_fold()).build()

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 IndexOption = Annotated[
     Path | None,
-    typer.Option("--index", metavar="DIR", help="Folder of the index  [default: the pipeline's, .lodestone]"),
+    typer.Option(
+        "--index",
+        metavar="DIR",
+        help="Folder of the index, or its name in Elasticsearch  [default: the pipeline's, .lodestone]",
+    ),
 ]
 FilterOption = Annotated[
     list[str] | None,

@@ -17,9 +17,9 @@ def delete(
 ) -> None:
     """Take files and folders out of the index; the files themselves stay."""
     from lodestone.indexing.removal import remove
-    from lodestone.pipelines.stores import open_store
+    from lodestone.pipelines.stores import open_index
 
-    store = open_store(pipeline, index)
+    store = open_index(pipeline, index)
     removed = remove(store, paths)
     store.close()
     if as_json:

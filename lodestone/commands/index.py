@@ -1,5 +1,6 @@
 """`lodestone index`: bring an index up to date with folders and files."""
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -58,6 +59,10 @@ def index(
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a report: .html, .json or text.")
     ] = None,
+    swap: Annotated[
+        bool,
+        typer.Option("--swap", help="Elasticsearch: build a new index, and let it take the old one's place when done."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Index folders and files; run it again to bring the index up to date, or to go on after it was stopped."""
@@ -83,7 +88,7 @@ def index(
         prune=prune,
         verify=verify,
     )
-    stages, report = _run(definition, worker)
+    stages, report = _run(definition, worker, swap)
     held = stages.document_store.count_documents()
     stages.document_store.close()
     if as_json:
@@ -100,18 +105,27 @@ def index(
         raise typer.Exit(1)
 
 
-def _run(definition: "JobDefinition", worker: "WorkerProcess") -> "tuple[IndexingStages, Report]":
+def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "tuple[IndexingStages, Report]":
     from rich.progress import Progress as Bar
 
-    from lodestone.indexing import IndexingJob
+    from lodestone.indexing import IndexingJob, swapping
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
 
     err = console(stderr=True)
     stages = cut_at_embedder(load_pipeline(definition.pipeline, index=definition.index))
-    with Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
+    serving = stages.document_store
+    if swap:
+        swapping.check_swap(serving, definition.sources)
+        stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}-next"))
+    guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
+    with guard, Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
         job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, worker)
-        return stages, job.run(definition.sources, prune=definition.prune, verify=definition.verify)
+        report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
+    if swap:
+        swapping.swap(serving, stages.document_store, report)
+        stages.document_store = serving
+    return stages, report
 
 
 def progress_columns() -> "list[str | ProgressColumn]":

@@ -11,9 +11,9 @@ def status(
     """Show what the index holds: files, passages, size on disk, vector index, last writes, failures."""
     from rich.table import Table
 
-    from lodestone.pipelines.stores import describe, open_store
+    from lodestone.pipelines.stores import describe, open_index
 
-    description = describe(open_store(pipeline, index))
+    description = describe(open_index(pipeline, index))
     if as_json:
         print_json(description)
         return

@@ -123,6 +123,26 @@ def import_(
     typer.echo(f"Imported {summary} into {store.path}.")
 
 
+@app.command()
+def indices(
+    pipeline: QueryPipelineOption = "query_elasticsearch", index: IndexOption = None, as_json: JsonOption = False
+) -> None:
+    """List the indexes behind an alias in Elasticsearch: the one that serves, old ones, and one being built."""
+    from lodestone.components.errors import ConfigurationError
+    from lodestone.pipelines.stores import open_index
+
+    store = open_index(pipeline, index)
+    generations = getattr(store, "generations", None)
+    if generations is None:
+        raise ConfigurationError(f"{pipeline} has no ElasticsearchStore; a folder holds one index")
+    listed = generations()
+    if as_json:
+        print_json({"index": store.path, "indices": [vars(one) for one in listed]})
+        return
+    for one in listed:
+        typer.echo(f"{one.name}  {one.state:<8}  {counted(one.passages, 'passage')}  {sized(one.bytes)}  {one.created}")
+
+
 def _print_verification(found: "Verification", folder: str) -> None:
     out = console()
     counts = [counted(found.passages, "passage"), counted(found.vectors, "vector")]
