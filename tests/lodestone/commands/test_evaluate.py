@@ -191,7 +191,10 @@ def stopped(data: Path, output: Path, by: signal.Signals) -> tuple[int, str]:
     qas = [{"id": str(n), "question": f"Who built lighthouse {n}?", "answers": []} for n in range(320)]
     data.write_text(json.dumps({"data": [{"paragraphs": [{"context": paragraph, "qas": qas}]}]}))
     command = [sys.executable, "-m", "lodestone", "evaluate", "squad", str(data), "--output", str(output)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Where the tests run in the background of a shell they inherit that Ctrl-C is ignored.
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
     deadline = time.monotonic() + 120
     while answered(output) == 0:
         assert time.monotonic() < deadline
