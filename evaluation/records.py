@@ -61,10 +61,9 @@ class Record:
 
     @property
     def no_answer(self) -> float:
-        """Probability of "no answer" against the best quote alone: above 0.5 "no answer" is the likelier."""
+        """Probability of "no answer", which is said where it is above 0.5; of margins, that against the best quote."""
         if self.calibrated:
-            both = self.no_answer_score + self.score
-            return self.no_answer_score / both if both > 0 else 1.0
+            return self.no_answer_score
         return 1 / (1 + math.exp(min(self.score - self.no_answer_score, 700.0)))
 
     @property
