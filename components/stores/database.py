@@ -69,14 +69,14 @@ class Database:
         self._error: Exception | None = None
         self._unchanging: tuple[int, int] | None = None
         if create is not None and not path.exists() and self._has_indexes():
-            raise damaged(path, "the file is gone, its search indexes are not")
+            raise damaged(path, "the file is gone, its search indexes are not", salvage)
         try:
             if create is not None:
                 self._connect("mode=rwc", create)
             else:
                 self._connect_for_reading()
         except sqlite3.DatabaseError as error:
-            raise _explain(error, path) from error
+            raise _explain(error, path, salvage) from error
 
     def _connect(self, mode: str, create: dict[str, str] | None = None) -> None:
         self._connection = sqlite3.connect(
@@ -137,7 +137,7 @@ class Database:
                 f"{self.path} is the database of another program, not a Lodestone store: name another folder"
             )
         if empty and self._has_indexes():
-            raise damaged(self.path, "it is empty, its search indexes are not")
+            raise damaged(self.path, "it is empty, its search indexes are not", self._salvage)
         if version > FORMAT_VERSION:
             raise ConfigurationError(
                 f"{self.path} has format {version}, this Lodestone reads up to format {FORMAT_VERSION}: "
@@ -219,7 +219,7 @@ class Database:
         try:
             self._connection.execute(statement)
         except sqlite3.Error as error:
-            raise _explain(error, self.path) from error
+            raise _explain(error, self.path, self._salvage) from error
         try:
             yield
             self._connection.execute(end)
@@ -228,7 +228,7 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):  # it has rolled back by itself, as on a full disk
                     self._connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise _explain(error, self.path) from error
+                raise _explain(error, self.path, self._salvage) from error
             raise
 
     def vacuum(self) -> None:
@@ -254,7 +254,7 @@ class Database:
         except sqlite3.Error as error:
             if self._error is not None:
                 raise self._error from None
-            raise _explain(error, self.path) from error
+            raise _explain(error, self.path, self._salvage) from error
         finally:
             self._tests, self._error = None, None
 
@@ -263,7 +263,7 @@ class Database:
         try:
             self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
-            raise _explain(error, self.path) from error
+            raise _explain(error, self.path, self._salvage) from error
 
     def get_property(self, key: str, default: str | None = None) -> str | None:
         """A property of the store, such as its similarity."""
@@ -302,13 +302,19 @@ class Database:
             raise
 
 
-def damaged(path: Path, how: str) -> ConfigurationError:
+def damaged(path: Path, how: str, salvage: bool = False) -> ConfigurationError:
     """The error for a database that cannot be trusted, with what to do about it.
 
     :param path: The database.
     :param how: What is wrong with it.
+    :param salvage: Whether what is readable was to be saved, and nothing is.
     """
     folder = path.parent
+    if salvage:
+        return ConfigurationError(
+            f"{path} is damaged or no SQLite database ({how}), and nothing in it can be read. Either restore the "
+            f"folder {folder} from a copy, or move it away and index again"
+        )
     return ConfigurationError(
         f"{path} is damaged or no SQLite database ({how}). Either restore the folder {folder} from a copy, "
         f"or save what is readable by `lodestone store export --salvage FILE --index {folder}` and import that "
@@ -316,11 +322,11 @@ def damaged(path: Path, how: str) -> ConfigurationError:
     )
 
 
-def _explain(error: sqlite3.Error, path: Path) -> LodestoneError:
+def _explain(error: sqlite3.Error, path: Path, salvage: bool) -> LodestoneError:
     """The error that a user can act upon."""
     text = str(error)
     if any(word in text for word in ("not a database", "malformed", "corrupt", "decode to UTF-8")):
-        return damaged(path, text)
+        return damaged(path, text, salvage)
     if "locked" in text:
         return LodestoneError(f"{path} stayed locked for {_BUSY_SECONDS:.0f} s by another program: try again")
     if "full" in text or (isinstance(error, sqlite3.OperationalError) and is_full(path.parent)):

@@ -270,6 +270,14 @@ def test_what_is_readable_is_salvaged_from_a_truncated_database(tmp_path: Path) 
             assert other.count_documents_by_filter(held) == source.passages
 
 
+@pytest.mark.parametrize("left", [b"", b"\x00nothing that SQLite knows" * 400])
+def test_salvaging_says_where_nothing_can_be_read(store: FaissDocumentStore, tmp_path: Path, left: bytes) -> None:
+    store.close()
+    (Path(store.path) / "passages.sqlite").write_bytes(left)
+    with pytest.raises(ConfigurationError, match="nothing in it can be read"):
+        store.export_to(tmp_path / "export.jsonl", salvage=True)
+
+
 def test_a_passage_that_changed_on_the_disk_is_not_salvaged(store: FaissDocumentStore, tmp_path: Path) -> None:
     connection = sqlite3.connect(database_of(store))
     with connection:
