@@ -171,6 +171,15 @@ def ranked(
         fetch *= 4
 
 
+def remove_vectors(folder: Path) -> None:
+    """Remove what was saved.
+
+    :param folder: The store's folder. The writer's lock must be held.
+    """
+    for name in (ABOUT, DATA):
+        (folder / name).unlink(missing_ok=True)
+
+
 def read_vectors(folder: Path, about: AboutVectors, mapped: bool = False) -> Any:
     """Read what was saved.
 

@@ -122,12 +122,19 @@ class VectorIndex:
         saved = self.saved(database) if self._sequence is None else None if self._saved is None else self._saved.about
         if database.get_property("embedding_dim") is None:
             return False
-        if database.sequence - (0 if saved is None else saved.sequence) > _MOST_RECENT:
+        if self._not_saved(database, 0 if saved is None else saved.sequence) > _MOST_RECENT:
             return True
         if saved is None or self._sequence is None:
             return False
         wanted = chosen_type(self._index_type, self._count, saved.index_type)
         return wanted.name != saved.index_type or self._dead.size > saved.vectors * _MOST_DEAD
+
+    def _not_saved(self, database: Database, after: int) -> int:
+        """How many vectors are not in the saved index; where counting takes time, only if they may be many."""
+        if self._sequence == database.sequence:
+            return self._recent_count
+        passages = database.sequence - after
+        return passages if passages <= _MOST_RECENT else PassageTable(database).count_vectors(after)
 
     @property
     def _recent_count(self) -> int:
@@ -213,8 +220,7 @@ class VectorIndex:
         builder = self.builder(database)
         try:
             built = builder.build(database)
-            if built is not None:
-                self.install(builder, built, database)
+            self.install(builder, built, database)
         finally:
             builder.discard()
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.vector_upkeep import VectorUpkeep
 
 COUNT, DIM = 3000, 16
 TYPES = ("flat", "hnsw", "ivf")
@@ -151,6 +152,38 @@ def test_compacting_takes_deleted_vectors_out(tmp_path: Path) -> None:
             }
             assert about(folder)["vectors"] == 600
             assert len(store.embedding_retrieval(QUERIES[0].tolist(), top_k=1000)) == 600
+
+
+@pytest.mark.parametrize("index_type", TYPES)
+def test_once_no_vectors_are_left_nothing_is_saved_or_built(tmp_path: Path, index_type: str) -> None:
+    with FaissDocumentStore(tmp_path, index_type=index_type) as store:
+        store.write_documents(documents(0, 500))
+        store.save()
+        store.embedding_retrieval(QUERIES[0].tolist())
+        store.delete_all_documents()
+        assert store.compact()["vectors"] == 0
+        assert not list(tmp_path.glob("vectors.*"))
+        assert store.embedding_retrieval(QUERIES[0].tolist()) == []
+        store.write_documents(documents(500, 510))
+        assert len(store.embedding_retrieval(QUERIES[0].tolist(), top_k=20)) == 10
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_passages_without_vectors_make_no_index_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searched: bool
+) -> None:
+    monkeypatch.setattr("lodestone.components.stores.vector_index._MOST_RECENT", 20)
+    with FaissDocumentStore(tmp_path, embedding_dim=DIM) as store:
+        store.write_documents([Document(id=str(n), content=f"word{n}") for n in range(10)])
+        if searched:
+            assert store.embedding_retrieval(QUERIES[0].tolist()) == []
+        started: list[Any] = []
+        monkeypatch.setattr(VectorUpkeep, "start", lambda *arguments: started.append(arguments))
+        store.write_documents([Document(id=str(n), content=f"word{n}") for n in range(10, 100)])
+        assert store.embedding_retrieval(QUERIES[0].tolist()) == []
+        assert not started
+        store.write_documents(documents(100, 130))
+        assert started
 
 
 def test_the_type_changes_on_command_and_stays(tmp_path: Path) -> None:
