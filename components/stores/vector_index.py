@@ -76,6 +76,21 @@ class VectorIndex:
             self._forget()
         if self._sequence is None and self._settings.device == "gpu":
             check_gpu()
+        try:
+            self._read(database, sequence)
+        except BaseException:  # vectors that were read so far would be read, and found, twice
+            self._forget()
+            raise
+        if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
+            logger.warning(
+                "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
+                "it saves, each process that searches takes time and memory for them. To save them now, run "
+                "`lodestone store compact --index {folder}`",
+                count=self._recent_count,
+                folder=str(self._folder),
+            )
+
+    def _read(self, database: Database, sequence: int) -> None:
         if self._sequence is None or self._version != self._version_on_disk():
             self._load(database, sequence)
         table = PassageTable(database)
@@ -88,14 +103,6 @@ class VectorIndex:
                 self._recent = INDEX_TYPES["flat"].create(vectors.shape[1], 0, vectors)
             self._recent.add_with_ids(prepared(vectors, self._normalise), rows)
         self._sequence = sequence
-        if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
-            logger.warning(
-                "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
-                "it saves, each process that searches takes time and memory for them. To save them now, run "
-                "`lodestone store compact --index {folder}`",
-                count=self._recent_count,
-                folder=str(self._folder),
-            )
 
     def _remove(self, deleted: Rows) -> None:
         if self._recent is not None and deleted.size:

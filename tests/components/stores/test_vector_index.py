@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.passage_table import PassageTable
 from lodestone.components.stores.vector_upkeep import VectorUpkeep
 
 COUNT, DIM = 3000, 16
@@ -259,6 +260,25 @@ def test_many_vectors_that_were_never_saved_are_found_with_a_warning(
         assert store.embedding_retrieval(VECTORS[200].tolist(), top_k=1)[0].id == "200"
         assert f"201 vectors of {tmp_path} are not in its saved index" in caplog.text
         assert f"lodestone store compact --index {tmp_path}" in caplog.text
+
+
+def test_a_search_that_was_interrupted_leaves_no_duplicates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = PassageTable.vectors_between
+
+    def interrupted(table: PassageTable, after: int, until: int) -> Any:
+        yield from read(table, after, until)
+        raise KeyboardInterrupt
+
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(documents(0, 100))
+        store.embedding_retrieval(QUERIES[0].tolist())
+        store.write_documents(documents(100, 200))
+        with monkeypatch.context() as patched:
+            patched.setattr(PassageTable, "vectors_between", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store.embedding_retrieval(QUERIES[0].tolist())
+        found = [document.id for document in store.embedding_retrieval(QUERIES[0].tolist(), top_k=300)]
+        assert sorted(found, key=int) == [str(n) for n in range(200)]
 
 
 REBUILDER = textwrap.dedent(
