@@ -76,7 +76,7 @@ class SavedVectors:
     :param index: The FAISS index; row numbers of passages are its ids.
     :param about: What it holds.
     :param device: "cpu", or "gpu" to search a copy of it on the first GPU.
-    :raises ConfigurationError: If there is no GPU, or the index type is not made for one.
+    :raises ConfigurationError: If the index type is not made for a GPU, or the index does not fit it.
     """
 
     def __init__(self, index: Any, about: AboutVectors, device: str) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from haystack import Document
@@ -378,12 +379,27 @@ def test_the_effort_grows_with_the_recall_that_is_asked_for(tmp_path: Path) -> N
     assert efforts[0] < efforts[1] < efforts[2]
 
 
-def test_a_gpu_that_is_not_there_is_explained(tmp_path: Path) -> None:
-    faiss = pytest.importorskip("faiss")
-    if hasattr(faiss, "StandardGpuResources"):
-        pytest.skip("this faiss can use GPUs")
+def test_a_gpu_that_is_not_there_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(faiss, "StandardGpuResources", raising=False)
     with FaissDocumentStore(tmp_path, device="gpu") as store:
         store.write_documents(documents(0, 10))
         store.save()
         with pytest.raises(ConfigurationError, match=r"lodestone\[gpu\].*device: cpu"):
             store.embedding_retrieval(QUERIES[0].tolist())
+
+
+def test_an_index_that_does_not_fit_the_gpu_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", full, raising=False)
+    with FaissDocumentStore(tmp_path, device="gpu") as store:
+        store.write_documents(documents(0, 10))
+        store.save()
+        with pytest.raises(ConfigurationError, match=r"does not fit the GPU.*device: cpu.*out of memory"):
+            store.embedding_retrieval(QUERIES[0].tolist())
+    assert "rebuilt from the database" not in caplog.text
