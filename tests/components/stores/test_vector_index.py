@@ -310,7 +310,24 @@ def test_a_kill_while_the_type_changes_loses_nothing(tmp_path: Path) -> None:
         with FaissDocumentStore(tmp_path) as store:
             found = store.embedding_retrieval(QUERIES[0].tolist(), top_k=COUNT)
             assert len({document.id for document in found}) == COUNT
+    FaissDocumentStore(tmp_path).compact()
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("action", ["write", "compact", "rebuild"])
+def test_what_a_killed_builder_left_behind_goes(tmp_path: Path, action: str) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(documents(0, 10))
+    left = tmp_path / "vectors.faiss.0123abcd.tmp"
+    left.write_bytes(b"half")
+    with FaissDocumentStore(tmp_path) as store:
+        assert store.count_documents() == 10
+        assert left.exists()  # another process may be the writer
+        if action == "write":
+            store.write_documents(documents(10, 11))
+        else:
+            getattr(store, action)()
+        assert not left.exists()
 
 
 OPERATIONS = st.lists(
