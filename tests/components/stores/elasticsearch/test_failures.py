@@ -97,6 +97,7 @@ def test_secrets_stand_in_the_environment_only(monkeypatch: pytest.MonkeyPatch) 
         ({"hosts": "http://localhost"}, "must name the port"),
         ({"hosts": "http://localhost:9200", "cloud_id": "x:y"}, "either hosts or cloud_id"),
         ({"index": "My Index"}, "index must be a lower-case name"),
+        ({"index": "papers-ledger"}, "index must not end in -ledger, .* got 'papers-ledger'"),
         ({"similarity": "l2"}, "similarity must be one of cosine, dot_product, got 'l2'"),
         ({"language": "klingon"}, "language must be one of .* got 'klingon'"),
         ({"max_fields": 0}, "max_fields must be at least 1, got 0"),
