@@ -126,15 +126,6 @@ def amend_entry(folder: Path, kind: str, **facts: Any) -> None:
     os.replace(name, place / _RECORD)
 
 
-def drop_entry(folder: Path, kind: str) -> None:
-    """Take an entry away, if it is there.
-
-    :param folder: The model's folder.
-    :param kind: As in `entry_key`.
-    """
-    shutil.rmtree(cache_folder() / "engines" / entry_key(folder, kind), ignore_errors=True)
-
-
 def _facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

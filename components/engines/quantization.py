@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lodestone.components.engines.cache import drop_entry, store_entry
+from lodestone.components.engines.cache import store_entry
 from lodestone.components.engines.conversion import MODEL_FILE
 from lodestone.components.engines.engine import Inputs
 from lodestone.components.engines.openvino_engine import entry_kind, open_converted
@@ -58,12 +58,3 @@ def quantize(
         return {**engine_facts, "samples": len(samples), "good": False, **(record or {})}
 
     return store_entry(folder, entry_kind(task, "int8"), write, replace=replace)[0]
-
-
-def forget_quantized(folder: Path, task: Task) -> None:
-    """Take a model's int8 version out of the cache.
-
-    :param folder: The model's folder.
-    :param task: What the model is for.
-    """
-    drop_entry(folder, entry_kind(task, "int8"))

@@ -141,9 +141,16 @@ class TokenFile:
         # What is locked, full or not writable is an OperationalError or OSError; what is no database is neither.
         if type(error) is sqlite3.DatabaseError:
             logger.warning("%s is damaged (%s); it is made again", self._path, error)
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
-        elif self._usable:
+            try:
+                for suffix in ("", "-wal", "-shm"):
+                    self._path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
+            except OSError as refusal:
+                self._give_up(refusal)
+        else:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        if self._usable:
             logger.warning("%s cannot be used (%s); tokens are kept in memory only", self._path, error)
             self._usable = False
 

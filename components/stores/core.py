@@ -287,6 +287,8 @@ class StoreCore:
         held = self._writer_lock.held
         self._writer_lock.acquire()
         try:
+            if not held and not self._upkeep.is_running:
+                remove_temporary_files(self.folder)  # of a writer that was killed
             database = self._open(create=True)
             if database is None:
                 raise LodestoneError(f"{self._path} cannot be opened")

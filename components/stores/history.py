@@ -7,6 +7,7 @@ from haystack import logging
 
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.files import DERIVED, read_json
+from lodestone.components.stores.saved_vectors import remove_vectors
 from lodestone.components.stores.writer_lock import WriterLock
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,5 @@ def remove_indexes(folder: Path) -> None:
 
     :param folder: The store's folder. The writer's lock must be held.
     """
-    for name in ("vectors.json", "vectors.faiss"):
-        (folder / name).unlink(missing_ok=True)
+    remove_vectors(folder)
     shutil.rmtree(folder / "text", ignore_errors=True)

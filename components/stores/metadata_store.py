@@ -7,6 +7,7 @@ from lodestone.components.asynchronous import in_thread
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.fields import stored_field
 from lodestone.components.stores.ledger_store import LedgerStore
+from lodestone.components.stores.unique_values import page_of
 
 _TYPES = {"text": "keyword", "integer": "int", "real": "float", "true": "boolean", "false": "boolean"}
 
@@ -88,10 +89,7 @@ class MetadataStore(LedgerStore):
         """
         with self._core.reading() as database:
             values = [] if database is None else _values(database, metadata_field.removeprefix("meta."), filters)
-        if search_term is not None:
-            values = [value for value in values if search_term.lower() in str(value).lower()]
-        values.sort(key=lambda value: (str(value), type(value).__name__))
-        return values[from_ : from_ + size], len(values)
+        return page_of(values, search_term, from_, size)
 
     index_metadata_async = in_thread(index_metadata)
     count_unique_metadata_by_filter_async = in_thread(count_unique_metadata_by_filter)

@@ -76,7 +76,7 @@ class SavedVectors:
     :param index: The FAISS index; row numbers of passages are its ids.
     :param about: What it holds.
     :param device: "cpu", or "gpu" to search a copy of it on the first GPU.
-    :raises ConfigurationError: If there is no GPU, or the index type is not made for one.
+    :raises ConfigurationError: If the index type is not made for a GPU, or the index does not fit it.
     """
 
     def __init__(self, index: Any, about: AboutVectors, device: str) -> None:
@@ -169,6 +169,15 @@ def ranked(
         if fetch == limit or len(hits) < fetch or len(hits) <= count or hits[count - 1][1] > hits[-1][1]:
             return hits[:count]
         fetch *= 4
+
+
+def remove_vectors(folder: Path) -> None:
+    """Remove what was saved.
+
+    :param folder: The store's folder. The writer's lock must be held.
+    """
+    for name in (ABOUT, DATA):
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_vectors(folder: Path, about: AboutVectors, mapped: bool = False) -> Any:

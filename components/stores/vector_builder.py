@@ -13,7 +13,7 @@ from lodestone.components.stores.files import checksum, replace_file, write_json
 from lodestone.components.stores.index_types import INDEX_TYPES, Floats, Rows, chosen_type, import_faiss
 from lodestone.components.stores.passage_table import PassageTable
 from lodestone.components.stores.recall import RecallMeter
-from lodestone.components.stores.saved_vectors import ABOUT, DATA, AboutVectors, read_vectors
+from lodestone.components.stores.saved_vectors import ABOUT, DATA, AboutVectors, read_vectors, remove_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -50,18 +50,18 @@ class VectorBuilder:
     def _temporary(self) -> Path:
         return self.folder / f"{DATA}.{self.token}.tmp"
 
-    def build(self, database: Database) -> AboutVectors | None:
+    def build(self, database: Database) -> AboutVectors:
         """Write a new index beside the one in use.
 
         The database may be written to meanwhile: a passage that is deleted while this runs may be in the index or not.
 
         :param database: A connection of its own, so that nobody waits.
-        :returns: What was written, for `install`; None if there are no vectors.
+        :returns: What was written, for `install`; without vectors nothing is.
         """
         table = PassageTable(database)
         count = table.count_vectors()
         if count == 0:
-            return None
+            return self._about(database, "flat")
         saved = self.saved
         if saved is not None and self._may_grow(saved, table, count):
             try:
@@ -111,17 +111,22 @@ class VectorBuilder:
         if meter is not None:
             recall, efforts = meter.choose(index_type, index, self.target_recall)
             index.add_with_ids(held_vectors, held_out)
-        about = AboutVectors(
+        about = self._about(database, index_type.name)
+        return self._written(index, replace(about, built_for=count, recall=recall, efforts=efforts))
+
+    def _about(self, database: Database, index_type: str) -> AboutVectors:
+        """Of an index without vectors."""
+        return AboutVectors(
             store_id=str(database.get_property("store_id")),
-            index_type=index_type.name,
+            index_type=index_type,
             normalised=self.normalise,
-            dim=int(index.d),
+            dim=int(database.get_property("embedding_dim") or 0),
             deletions=self.sequence,
-            built_for=count,
-            recall=recall,
-            efforts=efforts,
+            built_for=0,
+            recall=1.0,
+            efforts=[],
+            sequence=self.sequence,
         )
-        return self._written(index, about)
 
     def _sample(self, table: PassageTable, count: int, wanted: int) -> Rows:
         """Row numbers of passages, any of them, in any order."""
@@ -142,10 +147,13 @@ class VectorBuilder:
         return replace(about, vectors=int(index.ntotal), sequence=self.sequence, crc32=crc32)
 
     def install(self, built: AboutVectors) -> None:
-        """Put what was built in the place of what was saved before.
+        """Put what was built in the place of what was saved before; without vectors, nothing is saved.
 
         :param built: What `build` has returned.
         """
+        if built.vectors == 0:
+            remove_vectors(self.folder)
+            return
         replace_file(self._temporary, self.folder / DATA)
         write_json(self.folder / ABOUT, asdict(built))
 

@@ -76,6 +76,21 @@ class VectorIndex:
             self._forget()
         if self._sequence is None and self._settings.device == "gpu":
             check_gpu()
+        try:
+            self._read(database, sequence)
+        except BaseException:  # vectors that were read so far would be read, and found, twice
+            self._forget()
+            raise
+        if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
+            logger.warning(
+                "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
+                "it saves, each process that searches takes time and memory for them. To save them now, run "
+                "`lodestone store compact --index {folder}`",
+                count=self._recent_count,
+                folder=str(self._folder),
+            )
+
+    def _read(self, database: Database, sequence: int) -> None:
         if self._sequence is None or self._version != self._version_on_disk():
             self._load(database, sequence)
         table = PassageTable(database)
@@ -88,14 +103,6 @@ class VectorIndex:
                 self._recent = INDEX_TYPES["flat"].create(vectors.shape[1], 0, vectors)
             self._recent.add_with_ids(prepared(vectors, self._normalise), rows)
         self._sequence = sequence
-        if self._recent_count > _TOO_MANY_RECENT * _MOST_RECENT:
-            logger.warning(
-                "{count} vectors of {folder} are not in its saved index, as a writer was killed or is at work: until "
-                "it saves, each process that searches takes time and memory for them. To save them now, run "
-                "`lodestone store compact --index {folder}`",
-                count=self._recent_count,
-                folder=str(self._folder),
-            )
 
     def _remove(self, deleted: Rows) -> None:
         if self._recent is not None and deleted.size:
@@ -122,12 +129,19 @@ class VectorIndex:
         saved = self.saved(database) if self._sequence is None else None if self._saved is None else self._saved.about
         if database.get_property("embedding_dim") is None:
             return False
-        if database.sequence - (0 if saved is None else saved.sequence) > _MOST_RECENT:
+        if self._not_saved(database, 0 if saved is None else saved.sequence) > _MOST_RECENT:
             return True
         if saved is None or self._sequence is None:
             return False
         wanted = chosen_type(self._index_type, self._count, saved.index_type)
         return wanted.name != saved.index_type or self._dead.size > saved.vectors * _MOST_DEAD
+
+    def _not_saved(self, database: Database, after: int) -> int:
+        """How many vectors are not in the saved index; where counting takes time, only if they may be many."""
+        if self._sequence == database.sequence:
+            return self._recent_count
+        passages = database.sequence - after
+        return passages if passages <= _MOST_RECENT else PassageTable(database).count_vectors(after)
 
     @property
     def _recent_count(self) -> int:
@@ -213,8 +227,7 @@ class VectorIndex:
         builder = self.builder(database)
         try:
             built = builder.build(database)
-            if built is not None:
-                self.install(builder, built, database)
+            self.install(builder, built, database)
         finally:
             builder.discard()
 

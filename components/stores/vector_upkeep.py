@@ -74,7 +74,6 @@ class VectorUpkeep:
                     built = builder.build(database)
             finally:
                 database.close()
-            if built is not None:
-                install(builder, built)
+            install(builder, built)
         finally:
             builder.discard()

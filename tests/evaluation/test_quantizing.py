@@ -18,8 +18,6 @@ from lodestone.components.engines.openvino_engine import best_precision
 from lodestone.evaluation import quantizing
 from lodestone.evaluation.quantizing import quantize_model
 
-pytest.importorskip("nncf", reason="needs the extra `quantize`")
-
 Run = Callable[..., Any]
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the lighthouse was built by ida holm in who when ?"
 

@@ -52,6 +52,8 @@ class Connection:
         if self.cloud_id is not None and self.hosts is not None:
             raise ConfigurationError("give either hosts or cloud_id, not both")
         if self.cloud_id is None:
+            if not self.urls:
+                raise ConfigurationError(f"hosts must have at least one URL, got {self.hosts!r}")
             for url in self.urls:
                 _check_url(url)
         if isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float) or self.timeout <= 0:
@@ -114,14 +116,19 @@ class Connection:
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url if isinstance(url, str) else "")
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        port = parts.port
+    except ValueError:
+        shown = url.rpartition("@")[2]  # without a password, which the cause may also show
+        raise ConfigurationError(f"hosts must be URLs such as https://localhost:9200, got {shown!r}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(f"hosts must be URLs such as https://localhost:9200, got {url!r}")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
             f"the URL of {parts.hostname} must not hold a password: give username, and the password in the environment"
         )
-    if parts.port is None:
+    if port is None:
         raise ConfigurationError(f"hosts must name the port, such as {url.rstrip('/')}:9200, got {url!r}")
 
 

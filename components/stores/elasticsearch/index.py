@@ -294,3 +294,5 @@ def _check_name(name: str) -> None:
         raise ConfigurationError(
             f"index must be a lower-case name without spaces, slashes, commas or quotes, got {name!r:.100}"
         )
+    if name.endswith("-ledger"):
+        raise ConfigurationError(f"index must not end in -ledger, as the lists of files do, got {name!r:.100}")

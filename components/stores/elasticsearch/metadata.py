@@ -9,6 +9,7 @@ from lodestone.components.stores.elasticsearch.filters import ALL, Query, to_que
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.problems import explained
 from lodestone.components.stores.elasticsearch.values import field_name
+from lodestone.components.stores.unique_values import page_of
 
 _PAGE = 1000
 # The first kind that a field's values are indexed as says its type.
@@ -80,10 +81,7 @@ class MetadataIndex:
         :raises FilterError: If the filter is malformed.
         """
         values = self._values(metadata_field.removeprefix("meta."), filters)
-        if search_term is not None:
-            values = [value for value in values if search_term.lower() in str(value).lower()]
-        values.sort(key=lambda value: (str(value), type(value).__name__))
-        return values[from_ : from_ + size], len(values)
+        return page_of(values, search_term, from_, size)
 
     def _values(self, name: str, filters: dict[str, Any] | None) -> list[Any]:
         """The different values of a field, without None."""

@@ -54,9 +54,10 @@ def collect(index: PassageIndex) -> dict[str, Any]:
             aggs={"states": {"terms": {"field": "state", "size": _STATES}}},
             allow_partial_search_results=False,
         )
+    figures["bytes"] = {"passages": 0, "ledger": 0}
     for name, stats in sizes.items():
-        part = "ledger" if name.startswith(index.ledger) else "passages"
-        figures["bytes"][part] = stats["total"]["store"]["size_in_bytes"]
+        part = "ledger" if name.endswith("-ledger") else "passages"
+        figures["bytes"][part] += stats["total"]["store"]["size_in_bytes"]
     buckets = files["aggregations"]["states"]["buckets"]
     figures["sources"] = {bucket["key"]: bucket["doc_count"] for bucket in sorted(buckets, key=lambda one: one["key"])}
     latest = [hit["_source"] for hit in files["hits"]["hits"]]

@@ -28,9 +28,16 @@ class GpuIndex:
     """A copy of an index on the first GPU. It takes no selectors: a filtered search is the original's.
 
     :param index: A flat index, or one with clusters.
+    :raises ConfigurationError: If it does not fit the GPU.
     """
 
     def __init__(self, index: Any) -> None:
         faiss = import_faiss()
-        self._resources = faiss.StandardGpuResources()  # must live as long as the index
-        self.index = faiss.index_cpu_to_gpu(self._resources, 0, index)
+        try:
+            self._resources = faiss.StandardGpuResources()  # must live as long as the index
+            self.index = faiss.index_cpu_to_gpu(self._resources, 0, index)
+        except RuntimeError as error:
+            raise ConfigurationError(
+                f"the vector index does not fit the GPU, whose memory may be in use by others: use device: cpu. "
+                f"faiss says: {error}"
+            ) from error

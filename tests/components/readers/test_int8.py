@@ -65,7 +65,6 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reader_judged_good_gets_int8_at_its_first_use_and_one_line_says_so(
     model: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("nncf", reason="needs the extra `quantize`")
     judge(model)
     assert precision_of(model) == "int8"
     said = [record.getMessage() for record in caplog.records if "int8" in record.getMessage()]
@@ -123,7 +122,7 @@ def test_without_nncf_one_line_at_the_first_use_says_what_to_install(
 def test_where_int8_cannot_be_made_the_reader_answers_without(
     model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nncf = pytest.importorskip("nncf", reason="needs the extra `quantize`")
+    import nncf
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such operation")
@@ -143,7 +142,8 @@ def test_a_malformed_judgement_is_named(model: Path) -> None:
 
 @pytest.mark.usefixtures("unasked")
 def test_what_was_judged_bad_here_is_not_made_good_by_use(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nncf = pytest.importorskip("nncf", reason="needs the extra `quantize`")
+    import nncf
+
     entry = quantize(model, READER, [make_inputs(1, 10, segments=True)])
     judge(model)
     assert precision_of(model) == best_precision()

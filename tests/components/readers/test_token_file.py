@@ -99,6 +99,23 @@ def test_a_damaged_file_is_reported_and_made_again(
     cache(tmp_path, Countless(load_tokenizer("lodestone/reader-minilm"))).passages(TEXTS)
 
 
+def test_a_damaged_file_that_cannot_be_removed_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / FILE_NAME).write_bytes(b"no database, but longer than a header " * 40)
+    monkeypatch.setattr(Path, "unlink", refused)  # permissions do not stop root, whom tests may run as
+    tokens = cache(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        assert flat(tokens.passages(TEXTS)) == flat(PAIR.passages(TEXTS))
+        assert flat(tokens.passages(["more"])) == flat(PAIR.passages(["more"]))
+    assert len(caplog.records) == 2
+    assert "tokens are kept in memory only" in caplog.text
+    assert "is damaged" in caplog.text
+
+
 def test_pages_that_were_overwritten_give_right_tokens(tmp_path: Path) -> None:
     disk = TokenFile(tmp_path, PAIR.fingerprint())
     texts = [f"passage number {number} " * 30 for number in range(50)]

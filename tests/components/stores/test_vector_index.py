@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from haystack import Document
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores.passage_table import PassageTable
+from lodestone.components.stores.vector_upkeep import VectorUpkeep
 
 COUNT, DIM = 3000, 16
 TYPES = ("flat", "hnsw", "ivf")
@@ -153,6 +156,38 @@ def test_compacting_takes_deleted_vectors_out(tmp_path: Path) -> None:
             assert len(store.embedding_retrieval(QUERIES[0].tolist(), top_k=1000)) == 600
 
 
+@pytest.mark.parametrize("index_type", TYPES)
+def test_once_no_vectors_are_left_nothing_is_saved_or_built(tmp_path: Path, index_type: str) -> None:
+    with FaissDocumentStore(tmp_path, index_type=index_type) as store:
+        store.write_documents(documents(0, 500))
+        store.save()
+        store.embedding_retrieval(QUERIES[0].tolist())
+        store.delete_all_documents()
+        assert store.compact()["vectors"] == 0
+        assert not list(tmp_path.glob("vectors.*"))
+        assert store.embedding_retrieval(QUERIES[0].tolist()) == []
+        store.write_documents(documents(500, 510))
+        assert len(store.embedding_retrieval(QUERIES[0].tolist(), top_k=20)) == 10
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_passages_without_vectors_make_no_index_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searched: bool
+) -> None:
+    monkeypatch.setattr("lodestone.components.stores.vector_index._MOST_RECENT", 20)
+    with FaissDocumentStore(tmp_path, embedding_dim=DIM) as store:
+        store.write_documents([Document(id=str(n), content=f"word{n}") for n in range(10)])
+        if searched:
+            assert store.embedding_retrieval(QUERIES[0].tolist()) == []
+        started: list[Any] = []
+        monkeypatch.setattr(VectorUpkeep, "start", lambda *arguments: started.append(arguments))
+        store.write_documents([Document(id=str(n), content=f"word{n}") for n in range(10, 100)])
+        assert store.embedding_retrieval(QUERIES[0].tolist()) == []
+        assert not started
+        store.write_documents(documents(100, 130))
+        assert started
+
+
 def test_the_type_changes_on_command_and_stays(tmp_path: Path) -> None:
     with FaissDocumentStore(tmp_path) as store:
         store.write_documents(documents(0, 1000))
@@ -228,6 +263,25 @@ def test_many_vectors_that_were_never_saved_are_found_with_a_warning(
         assert f"lodestone store compact --index {tmp_path}" in caplog.text
 
 
+def test_a_search_that_was_interrupted_leaves_no_duplicates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = PassageTable.vectors_between
+
+    def interrupted(table: PassageTable, after: int, until: int) -> Any:
+        yield from read(table, after, until)
+        raise KeyboardInterrupt
+
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(documents(0, 100))
+        store.embedding_retrieval(QUERIES[0].tolist())
+        store.write_documents(documents(100, 200))
+        with monkeypatch.context() as patched:
+            patched.setattr(PassageTable, "vectors_between", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store.embedding_retrieval(QUERIES[0].tolist())
+        found = [document.id for document in store.embedding_retrieval(QUERIES[0].tolist(), top_k=300)]
+        assert sorted(found, key=int) == [str(n) for n in range(200)]
+
+
 REBUILDER = textwrap.dedent(
     """
     import sys
@@ -256,7 +310,24 @@ def test_a_kill_while_the_type_changes_loses_nothing(tmp_path: Path) -> None:
         with FaissDocumentStore(tmp_path) as store:
             found = store.embedding_retrieval(QUERIES[0].tolist(), top_k=COUNT)
             assert len({document.id for document in found}) == COUNT
+    FaissDocumentStore(tmp_path).compact()
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("action", ["write", "compact", "rebuild"])
+def test_what_a_killed_builder_left_behind_goes(tmp_path: Path, action: str) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents(documents(0, 10))
+    left = tmp_path / "vectors.faiss.0123abcd.tmp"
+    left.write_bytes(b"half")
+    with FaissDocumentStore(tmp_path) as store:
+        assert store.count_documents() == 10
+        assert left.exists()  # another process may be the writer
+        if action == "write":
+            store.write_documents(documents(10, 11))
+        else:
+            getattr(store, action)()
+        assert not left.exists()
 
 
 OPERATIONS = st.lists(
@@ -325,12 +396,27 @@ def test_the_effort_grows_with_the_recall_that_is_asked_for(tmp_path: Path) -> N
     assert efforts[0] < efforts[1] < efforts[2]
 
 
-def test_a_gpu_that_is_not_there_is_explained(tmp_path: Path) -> None:
-    faiss = pytest.importorskip("faiss")
-    if hasattr(faiss, "StandardGpuResources"):
-        pytest.skip("this faiss can use GPUs")
+def test_a_gpu_that_is_not_there_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(faiss, "StandardGpuResources", raising=False)
     with FaissDocumentStore(tmp_path, device="gpu") as store:
         store.write_documents(documents(0, 10))
         store.save()
         with pytest.raises(ConfigurationError, match=r"lodestone\[gpu\].*device: cpu"):
             store.embedding_retrieval(QUERIES[0].tolist())
+
+
+def test_an_index_that_does_not_fit_the_gpu_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", full, raising=False)
+    with FaissDocumentStore(tmp_path, device="gpu") as store:
+        store.write_documents(documents(0, 10))
+        store.save()
+        with pytest.raises(ConfigurationError, match=r"does not fit the GPU.*device: cpu.*out of memory"):
+            store.embedding_retrieval(QUERIES[0].tolist())
+    assert "rebuilt from the database" not in caplog.text

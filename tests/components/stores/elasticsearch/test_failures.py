@@ -95,8 +95,13 @@ def test_secrets_stand_in_the_environment_only(monkeypatch: pytest.MonkeyPatch) 
     [
         ({"hosts": "localhost:9200"}, "hosts must be URLs"),
         ({"hosts": "http://localhost"}, "must name the port"),
+        ({"hosts": "http://localhost:abc"}, "hosts must be URLs .* got 'http://localhost:abc'"),
+        ({"hosts": ["http://localhost:9200", "http://b:99999"]}, "hosts must be URLs .* got 'http://b:99999'"),
+        ({"hosts": "http://[::1:9200"}, "hosts must be URLs"),
+        ({"hosts": []}, r"hosts must have at least one URL, got \[\]"),
         ({"hosts": "http://localhost:9200", "cloud_id": "x:y"}, "either hosts or cloud_id"),
         ({"index": "My Index"}, "index must be a lower-case name"),
+        ({"index": "papers-ledger"}, "index must not end in -ledger, .* got 'papers-ledger'"),
         ({"similarity": "l2"}, "similarity must be one of cosine, dot_product, got 'l2'"),
         ({"language": "klingon"}, "language must be one of .* got 'klingon'"),
         ({"max_fields": 0}, "max_fields must be at least 1, got 0"),

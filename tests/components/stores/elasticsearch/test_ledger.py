@@ -51,7 +51,8 @@ def test_a_file_is_written_with_its_texts_and_read_back(store: ElasticsearchStor
     assert (figures["passages"], figures["vectors"], figures["documents"], figures["dim"]) == (1, 1, 1, 2)
     assert figures["sources"] == {"failed": 1, "indexed": 1}
     assert figures["last_sources"][0] == ["docs", "a.txt", 1.5]
-    assert figures["bytes"]["passages"] > 0
+    assert figures["bytes"].keys() == {"passages", "ledger"}
+    assert all(size > 0 for size in figures["bytes"].values())
 
 
 def test_what_a_changed_file_left_behind_goes(store: ElasticsearchStore) -> None:
