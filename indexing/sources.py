@@ -145,7 +145,8 @@ def _depth(source: Source) -> int:
 
 def _within(scope: Scope, other: Scope) -> bool:
     same_rules = (scope.patterns, scope.columns) == (other.patterns, other.columns)
-    return scope.root == other.root and same_rules and f"{scope.prefix}/".startswith(other.prefix)
+    outer = f"{other.prefix}/" if other.is_file else other.prefix
+    return scope.root == other.root and same_rules and f"{scope.prefix}/".startswith(outer)
 
 
 def _remote_scope(source: Source, known: dict[str, str]) -> Scope:

@@ -44,6 +44,12 @@ def test_paths_inside_other_paths_are_looked_at_once(docs: Path) -> None:
     assert len(find_scopes([docs, docs / "sub", docs / "a.txt", docs], {})) == 1
 
 
+def test_a_file_whose_name_begins_with_the_name_of_another_is_looked_at_too(docs: Path) -> None:
+    (docs / "a.txt.md").write_text("more")
+    scopes = find_scopes([docs / "a.txt", docs / "a.txt.md", docs / "a.txt"], {"docs": str(docs)})
+    assert sorted(scope.prefix for scope in scopes) == ["a.txt", "a.txt.md"]
+
+
 def test_another_root_of_the_same_name_needs_a_name_of_its_own(docs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"already has a root 'docs', the folder /elsewhere/docs.*--root-name"):
         find_scopes([docs], {"docs": "/elsewhere/docs"})
