@@ -2,6 +2,7 @@
 
 import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,9 +73,11 @@ class ZipMember:
         try:
             with _zip(self.archive, self.archive.stat().st_mtime_ns).open(self.name) as file:
                 return _read(file, most)
+        except NotImplementedError as error:
+            raise OSError("packed by a method that cannot be read here: unpack the archive first") from error
         except RuntimeError as error:
             raise OSError("encrypted: unpack the archive with its password first") from error
-        except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, ValueError, lzma.LZMAError) as error:
+        except (zipfile.BadZipFile, KeyError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise OSError(f"its archive is damaged: {error}") from error
 
 

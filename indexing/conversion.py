@@ -155,6 +155,10 @@ def _bytes(source: SourceFile, limits: Limits) -> bytes:
         raise _UnreadableError(f"too large: {size}{limit}; split it") from None
     except OSError as error:
         raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        raise _UnreadableError(f"cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _pages(documents: list[Document]) -> int:

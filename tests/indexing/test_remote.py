@@ -40,6 +40,22 @@ def test_a_url_that_cannot_be_reached_deletes_nothing(bucket: str, tmp_path: Pat
     assert "cannot be reached" in report.failed[0].reason
 
 
+def test_what_was_indexed_stays_when_reading_it_fails_in_the_way_of_its_file_system(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutShortError(Exception):
+        """As aiohttp's ClientPayloadError, which is no OSError."""
+
+    def cut_short(self: object, length: int = -1) -> bytes:
+        raise CutShortError("not enough data")
+
+    index_texts(tmp_path / "index", bucket)
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFile.read", cut_short)
+    report = index_texts(tmp_path / "index", bucket, verify=True)
+    assert (len(report.failed), len(texts(tmp_path / "index"))) == (2, 2)
+    assert "cannot be read: CutShortError: not enough data" in report.failed[0].reason
+
+
 def test_one_that_nothing_installed_can_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="nonsense://x cannot be read: Protocol not known: nonsense"):
         index_texts(tmp_path / "index", "nonsense://x")
