@@ -82,3 +82,12 @@ def test_without_an_id_a_row_is_its_number(tmp_path: Path) -> None:
         ("1", "x"),
         ("2", '{"in": 1}'),
     ]
+
+
+def test_halves_of_characters_in_an_id_or_metadata_do_not_end_the_job(tmp_path: Path) -> None:
+    lines = [r'{"id": "k\ud800", "text": "x", "team": "\udc00"}', '{"id": "b", "text": "y"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    source = Source(str(tmp_path / "a.jsonl"), columns=Columns(("text",), ("team",), "id"), root_name="root")
+    assert index_texts(tmp_path / "index", source).complete
+    assert texts(tmp_path / "index") == {"root/a.jsonl/k?": "x", "root/a.jsonl/b": "y"}
+    assert metas(tmp_path / "index")["a.jsonl/k?"]["team"] == "?"
