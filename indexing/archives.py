@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from lodestone.indexing.contents import Content, TarMember, ZipMember
 from lodestone.indexing.limits import Limits
+from lodestone.indexing.showing import printable
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MIB = 2**20
@@ -60,9 +61,9 @@ def members(archive: Path, limits: Limits, scratch: Callable[[], Path]) -> list[
     except ArchiveError:
         raise
     except NotImplementedError as error:
-        raise ArchiveError(f"the archive is of a kind that cannot be read: {error}") from error
+        raise ArchiveError(f"the archive is of a kind that cannot be read: {printable(str(error))}") from error
     except Exception as error:  # the libraries raise IndexError, KeyError and others of their own, too
-        raise ArchiveError(f"the archive is damaged: {error}") from error
+        raise ArchiveError(f"the archive is damaged: {printable(str(error))}") from error
     by_name: dict[str, Member] = {}
     for member in found:
         by_name.setdefault(member.name, member)

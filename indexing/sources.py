@@ -9,6 +9,7 @@ from typing import Any
 from lodestone.components.errors import ConfigurationError
 from lodestone.indexing.contents import Content
 from lodestone.indexing.patterns import ALL, Patterns, split_glob
+from lodestone.indexing.showing import printable
 from lodestone.indexing.tables import Columns
 
 
@@ -68,11 +69,11 @@ class Scope:
         return inside and self.patterns.accept(path)
 
     def show(self, path: str) -> str:
-        """A path within the root as the user would type it."""
+        """A path within the root as the user would type it, printable."""
         rest = path[len(self.prefix) :]
         if self.is_remote:
-            return f"{self.folder}/{path}"
-        return self.shown + rest if self.is_file else f"{self._shown_folder}{rest}"
+            return printable(f"{self.folder}/{path}")
+        return printable(self.shown + rest if self.is_file else f"{self._shown_folder}{rest}")
 
     @cached_property
     def _shown_folder(self) -> str:
