@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol, cast
 
+_BLOCK = 2**20
+
 
 class TooLargeError(Exception):
     """There is more to read than may be read."""
@@ -36,10 +38,8 @@ class LocalFile:
 
     def read(self, most: int) -> bytes:
         """Read it: see `Content.read`."""
-        data = Path(self.path).read_bytes()
-        if len(data) > most:
-            raise TooLargeError
-        return data
+        with open(self.path, "rb") as file:
+            return _read(file, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,12 @@ def _zip(path: Path, mtime_ns: int) -> zipfile.ZipFile:
 
 
 def _read(file: IO[bytes], most: int) -> bytes:
-    data = file.read(most + 1)
-    if len(data) > most:
-        raise TooLargeError
-    return data
+    # In blocks: one read takes memory for all that it may give, and from a network it may give less than there is.
+    blocks: list[bytes] = []
+    size = 0
+    while block := file.read(min(_BLOCK, most + 1 - size)):
+        size += len(block)
+        if size > most:
+            raise TooLargeError
+        blocks.append(block)
+    return b"".join(blocks)

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import mimetypes
+import sys
 import time
 import warnings as python_warnings
 from collections.abc import Iterator
@@ -144,7 +145,7 @@ def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
 def _bytes(source: SourceFile, limits: Limits) -> bytes:
     if source.problem is not None:
         raise _UnreadableError(source.problem)
-    most = int(limits.megabytes * 2**20)
+    most = int(min(limits.megabytes * 2**20, sys.maxsize))
     try:
         if source.size > most:
             raise TooLargeError
