@@ -1,6 +1,7 @@
 """What a job is given to index: folders, files, globs and URLs, and which root each belongs to."""
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,6 +153,7 @@ def _within(scope: Scope, other: Scope) -> bool:
 
 def _remote_scope(source: Source, known: dict[str, str]) -> Scope:
     url = source.path.rstrip("/")
+    _refuse_password(url)
     if "::" in url:
         raise ConfigurationError(f"{source.path}: chained URLs are not read; name the outer one")
     if source.columns is not None:
@@ -163,6 +165,18 @@ def _remote_scope(source: Source, known: dict[str, str]) -> Scope:
     if source.root_name is None:
         _refuse_other_root(name, source.path, known)
     return Scope(name, url, "", source.path, source.patterns)
+
+
+def _refuse_password(url: str) -> None:
+    """Refuse what the index would keep and every report would show."""
+    scheme, _, rest = url.partition("://")
+    user, _, host = re.split(r"[/?#]", rest)[0].rpartition("@")
+    # GitHub's are github://owner:repository@branch; others, such as Azure's and SSH's, may name a user.
+    if user and scheme != "github" and (":" in user or scheme in ("http", "https")):
+        raise ConfigurationError(
+            f"the URL of {host} must not hold a user or password: give them in fsspec's configuration, or as its "
+            f"file system for {scheme} reads them from the environment"
+        )
 
 
 def _local_scope(source: Source, known: dict[str, str]) -> Scope:
