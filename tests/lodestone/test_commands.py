@@ -244,6 +244,8 @@ def test_a_question_of_ten_thousand_words_is_answered_with_a_warning(
         (["index", "--job", "{tmp}/none.yaml"], "none.yaml cannot be read"),
         (["index", "--job", "{tmp}/job.yaml"], "job.yaml:2: unknown key 'worker'"),
         (["index", "{tmp}/docs", "--workers", "-1"], "workers must be at least 0, got -1"),
+        (["index", "{tmp}/docs", "--report", "{tmp}/none/x.html"], "there is no folder"),
+        (["index", "{tmp}/docs", "--report", "{tmp}"], "would be overwritten"),
         (["index", "{tmp}/docs", "--max-seconds", "0"], "the limit seconds must be a number above 0, got 0"),
         (["index", "{tmp}/docs", "{tmp}/empty", "--root-name", "x"], "names the root of one path, got 2 paths"),
         (["index", "{tmp}/docs", "--pipeline", "{tmp}/broken.yaml"], "broken.yaml:1"),
