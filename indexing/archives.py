@@ -8,13 +8,13 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lodestone.indexing.contents import Content, TarMember, ZipMember
 from lodestone.indexing.limits import Limits
+from lodestone.indexing.showing import printable
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MIB = 2**20
@@ -58,8 +58,12 @@ def members(archive: Path, limits: Limits, scratch: Callable[[], Path]) -> list[
     """
     try:
         found = _zip_members(archive, limits) if archive.suffix.lower() == ".zip" else _tar(archive, limits, scratch)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-        raise ArchiveError(f"the archive is damaged: {error}") from error
+    except ArchiveError:
+        raise
+    except NotImplementedError as error:
+        raise ArchiveError(f"the archive is of a kind that cannot be read: {printable(str(error))}") from error
+    except Exception as error:  # the libraries raise IndexError, KeyError and others of their own, too
+        raise ArchiveError(f"the archive is damaged: {printable(str(error))}") from error
     by_name: dict[str, Member] = {}
     for member in found:
         by_name.setdefault(member.name, member)
@@ -68,10 +72,12 @@ def members(archive: Path, limits: Limits, scratch: Callable[[], Path]) -> list[
 
 def _zip_members(path: Path, limits: Limits) -> list[Member]:
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
+        infos = archive.infolist()
     _check(len(infos), sum(info.file_size for info in infos), path.stat().st_size, limits)
     found = []
     for info in infos:
+        if info.filename.endswith("/"):
+            continue
         is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
         problem = _problem(info.filename, is_link)
         if problem is None and info.flag_bits & 1:
@@ -95,11 +101,11 @@ def _tar_members(path: Path, packed: int, limits: Limits) -> list[Member]:
     found: list[Member] = []
     total = 0
     with tarfile.open(path, "r:") as archive:
-        for info in archive:
+        for count, info in enumerate(archive, start=1):
+            total += info.size
+            _check(count, total, packed, limits)
             if info.isdir():
                 continue
-            total += info.size
-            _check(len(found) + 1, total, packed, limits)
             problem = _problem(info.name, info.issym() or info.islnk())
             if problem is None and (not info.isreg() or info.issparse()):
                 problem = "neither a file nor a folder"
@@ -136,6 +142,8 @@ def _check(count: int, size: int, packed: int, limits: Limits) -> None:
 
 
 def _problem(name: str, is_link: bool) -> str | None:
+    if not name:
+        return "it has no name"
     if is_link:
         return "a link in an archive is not followed"
     if name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts or name[1:2] == ":":

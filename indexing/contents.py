@@ -2,10 +2,13 @@
 
 import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol, cast
+
+_BLOCK = 2**20
 
 
 class TooLargeError(Exception):
@@ -35,10 +38,8 @@ class LocalFile:
 
     def read(self, most: int) -> bytes:
         """Read it: see `Content.read`."""
-        data = Path(self.path).read_bytes()
-        if len(data) > most:
-            raise TooLargeError
-        return data
+        with open(self.path, "rb") as file:
+            return _read(file, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,11 @@ class ZipMember:
         try:
             with _zip(self.archive, self.archive.stat().st_mtime_ns).open(self.name) as file:
                 return _read(file, most)
+        except NotImplementedError as error:
+            raise OSError("packed by a method that cannot be read here: unpack the archive first") from error
         except RuntimeError as error:
             raise OSError("encrypted: unpack the archive with its password first") from error
-        except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, ValueError, lzma.LZMAError) as error:
+        except (zipfile.BadZipFile, KeyError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise OSError(f"its archive is damaged: {error}") from error
 
 
@@ -143,7 +146,12 @@ def _zip(path: Path, mtime_ns: int) -> zipfile.ZipFile:
 
 
 def _read(file: IO[bytes], most: int) -> bytes:
-    data = file.read(most + 1)
-    if len(data) > most:
-        raise TooLargeError
-    return data
+    # In blocks: one read takes memory for all that it may give, and from a network it may give less than there is.
+    blocks: list[bytes] = []
+    size = 0
+    while block := file.read(min(_BLOCK, most + 1 - size)):
+        size += len(block)
+        if size > most:
+            raise TooLargeError
+        blocks.append(block)
+    return b"".join(blocks)

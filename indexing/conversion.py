@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import mimetypes
+import sys
 import time
 import warnings as python_warnings
 from collections.abc import Iterator
@@ -144,7 +145,7 @@ def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
 def _bytes(source: SourceFile, limits: Limits) -> bytes:
     if source.problem is not None:
         raise _UnreadableError(source.problem)
-    most = int(limits.megabytes * 2**20)
+    most = int(min(limits.megabytes * 2**20, sys.maxsize))
     try:
         if source.size > most:
             raise TooLargeError
@@ -155,6 +156,10 @@ def _bytes(source: SourceFile, limits: Limits) -> bytes:
         raise _UnreadableError(f"too large: {size}{limit}; split it") from None
     except OSError as error:
         raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        raise _UnreadableError(f"cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _pages(documents: list[Document]) -> int:

@@ -1,5 +1,6 @@
 """A job as a YAML file: what to index, with what, into what."""
 
+import math
 import os
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -206,7 +207,7 @@ class _JobReader:
         value = where[str(path[-1])]
         kinds = int if whole else (int, float)
         fits = isinstance(value, kinds) and not isinstance(value, bool)
-        if not fits or not (value > 0 if least is None else value >= least):
+        if not fits or not (0 < value < math.inf if least is None else value >= least):
             kind = "a whole number" if whole else "a number"
             bound = "above 0" if least is None else f"of at least {least}"
             self._refuse(path, f"{path[-1]} must be {kind} {bound}, got {shown(value)}")

@@ -10,6 +10,7 @@ RESERVED |= {"split_idx_start"}
 
 _FRONT_MATTER = re.compile(rb"\A(?:\xef\xbb\xbf)?---[ \t]*\r?\n(?P<yaml>.*?\r?\n)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _LONGEST = 64 * 1024
+_DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ class MetadataRules:
             pattern = path_pattern(self.path)
             match = pattern.fullmatch(path) or pattern.fullmatch(f"{root}/{path}")
             found |= match.groupdict() if match is not None else {}
-        if self.front_matter and (front := _front_matter(data)):
-            found |= {name: _plain(front[name]) for name in self.front_matter if front.get(name) is not None}
-        return found
+        return found | _front_matter(data, self.front_matter) if self.front_matter else found
 
 
 def path_pattern(template: str) -> re.Pattern[str]:
@@ -61,7 +60,8 @@ def path_pattern(template: str) -> re.Pattern[str]:
         raise ValueError(str(error)) from error
 
 
-def _front_matter(data: bytes) -> dict[str, Any]:
+def _front_matter(data: bytes, names: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of a text's front matter; none of one that is broken or unreasonable."""
     import yaml
 
     match = _FRONT_MATTER.match(data[:_LONGEST])
@@ -69,15 +69,34 @@ def _front_matter(data: bytes) -> dict[str, Any]:
         return {}
     try:
         front = yaml.safe_load(match["yaml"])
-    except (yaml.YAMLError, ValueError, RecursionError):
+        if not isinstance(front, dict):
+            return {}
+        room = [_LONGEST]
+        return {name: _plain(front[name], room) for name in names if front.get(name) is not None}
+    except MemoryError:
+        raise
+    except Exception:  # PyYAML raises whatever making a value of a wrong tag does: KeyError, AttributeError...
         return {}
-    return front if isinstance(front, dict) else {}
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+def _plain(value: Any, room: list[int], depth: int = 0) -> Any:
+    """A value as JSON has it.
+
+    :param value: The value; aliases can make it endless, or far longer than the text that it is from.
+    :param room: How many characters and values there may still be, counted down.
+    :param depth: How deep the value lies in others.
+    :raises ValueError: If it is longer or deeper than that.
+    """
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
+    plain: Any
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
+        plain = {_plain(str(key), room): _plain(entry, room, depth + 1) for key, entry in value.items()}
+    elif isinstance(value, list):
+        plain = [_plain(entry, room, depth + 1) for entry in value]
+    else:
+        plain = value if isinstance(value, str | int | float | bool) or value is None else str(value)
+    room[0] -= len(plain) + 1 if isinstance(plain, str) else 1
+    if room[0] < 0:
+        raise ValueError("too long")
+    return plain

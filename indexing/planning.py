@@ -7,6 +7,7 @@ from lodestone.components.stores import SourceRecord
 from lodestone.indexing.contents import LocalFile, Text
 from lodestone.indexing.conversion import Task
 from lodestone.indexing.report import FileOutcome
+from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import SourceFile
 from lodestone.indexing.tables import TableError, rows
 
@@ -65,7 +66,7 @@ class Plan:
         assert table.columns is not None
         try:
             for row in rows(table.content.path, table.columns):
-                path, shown = f"{table.path}/{row.name}", f"{table.shown}/{row.name}"
+                path, shown = f"{table.path}/{row.name}", printable(f"{table.shown}/{row.name}")
                 if (table.root, path) in self.rows:
                     self.repeated_rows.append(FileOutcome(shown, "another row before it has the same id"))
                     continue
@@ -87,4 +88,4 @@ class Plan:
                     yield self._task(source)
         except TableError as error:
             self.unread_tables.add((table.root, table.path))
-            yield Task(replace(table, problem=str(error)))
+            yield Task(replace(table, problem=printable(str(error))))

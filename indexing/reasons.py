@@ -3,6 +3,8 @@
 import re
 from pathlib import PurePosixPath
 
+from lodestone.indexing.showing import printable
+
 ENCRYPTED = "encrypted: save it without a password first"
 SCANNED = "no text in this PDF: if it is scanned, run OCR over it first"
 
@@ -43,7 +45,7 @@ def why_failed(path: str, data: bytes, message: str) -> str:
         if data.startswith(_OLE):
             return f"not a {suffix} file but one of an older kind of Office: save it as {suffix} first"
         return f"not a {suffix} file, whatever its name says"
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()))
     line = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
     if "surrogates not allowed" in lowered:
         return "its text holds characters that do not exist; save it anew first"

@@ -118,7 +118,7 @@ class Scanner:
             found.hidden_behind.append(path)
             return
         if not _is_utf8(path):
-            found.unreadable.append(FileOutcome(ascii(shown), "its name is not UTF-8; rename it"))
+            found.unreadable.append(FileOutcome(shown, "its name is not UTF-8; rename it"))
         elif not stat.S_ISREG(status.st_mode):
             found.skipped.append(FileOutcome(shown, "neither a file nor a folder"))
         elif self._opens(path):

@@ -1,6 +1,7 @@
 """What a job is given to index: folders, files, globs and URLs, and which root each belongs to."""
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from lodestone.components.errors import ConfigurationError
 from lodestone.indexing.contents import Content
 from lodestone.indexing.patterns import ALL, Patterns, split_glob
+from lodestone.indexing.showing import printable
 from lodestone.indexing.tables import Columns
 
 
@@ -68,11 +70,11 @@ class Scope:
         return inside and self.patterns.accept(path)
 
     def show(self, path: str) -> str:
-        """A path within the root as the user would type it."""
+        """A path within the root as the user would type it, printable."""
         rest = path[len(self.prefix) :]
         if self.is_remote:
-            return f"{self.folder}/{path}"
-        return self.shown + rest if self.is_file else f"{self._shown_folder}{rest}"
+            return printable(f"{self.folder}/{path}")
+        return printable(self.shown + rest if self.is_file else f"{self._shown_folder}{rest}")
 
     @cached_property
     def _shown_folder(self) -> str:
@@ -145,11 +147,13 @@ def _depth(source: Source) -> int:
 
 def _within(scope: Scope, other: Scope) -> bool:
     same_rules = (scope.patterns, scope.columns) == (other.patterns, other.columns)
-    return scope.root == other.root and same_rules and f"{scope.prefix}/".startswith(other.prefix)
+    outer = f"{other.prefix}/" if other.is_file else other.prefix
+    return scope.root == other.root and same_rules and f"{scope.prefix}/".startswith(outer)
 
 
 def _remote_scope(source: Source, known: dict[str, str]) -> Scope:
     url = source.path.rstrip("/")
+    _refuse_password(url)
     if "::" in url:
         raise ConfigurationError(f"{source.path}: chained URLs are not read; name the outer one")
     if source.columns is not None:
@@ -161,6 +165,18 @@ def _remote_scope(source: Source, known: dict[str, str]) -> Scope:
     if source.root_name is None:
         _refuse_other_root(name, source.path, known)
     return Scope(name, url, "", source.path, source.patterns)
+
+
+def _refuse_password(url: str) -> None:
+    """Refuse what the index would keep and every report would show."""
+    scheme, _, rest = url.partition("://")
+    user, _, host = re.split(r"[/?#]", rest)[0].rpartition("@")
+    # GitHub's are github://owner:repository@branch; others, such as Azure's and SSH's, may name a user.
+    if user and scheme != "github" and (":" in user or scheme in ("http", "https")):
+        raise ConfigurationError(
+            f"the URL of {host} must not hold a user or password: give them in fsspec's configuration, or as its "
+            f"file system for {scheme} reads them from the environment"
+        )
 
 
 def _local_scope(source: Source, known: dict[str, str]) -> Scope:

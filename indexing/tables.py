@@ -82,7 +82,7 @@ def _row(record: dict[str, Any], number: int, columns: Columns) -> Row:
         raise TableError(f"row {number:,} has no {columns.id!r}, which is to tell it apart")
     text = "\n\n".join(_shown(record[name]) for name in columns.content if record.get(name) not in (None, ""))
     meta = {name: _plain(record[name]) for name in columns.meta if record.get(name) not in (None, "")}
-    return Row(str(name).replace("/", "_"), text, {**meta, "row": number})
+    return Row(_clean(str(name)).replace("/", "_"), text, {**meta, "row": number})
 
 
 def _shown(value: Any) -> str:
@@ -91,7 +91,12 @@ def _shown(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
-    return json.loads(json.dumps(value, default=str))
+    return json.loads(_clean(json.dumps(value, default=str, ensure_ascii=False)))
+
+
+def _clean(text: str) -> str:
+    """A text without halves of characters, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _records(file: Path, columns: Columns) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lodestone.commands.console import JsonOption, console, print_json
+from lodestone.commands.console import JsonOption, check_output, console, print_json
 
 if TYPE_CHECKING:
     from haystack import Document
@@ -74,6 +74,7 @@ def calibrate(
         )
     if pipeline is None and index is not None:
         raise ConfigurationError("--index goes with --pipeline")
+    check_output(output, *data)
     files = [read_qa(file) for file in data]
     chosen = [sampled(each.questions, sample) for each in files]
     questions = [question for each in chosen for question in each]

@@ -77,6 +77,23 @@ def sized(size: int) -> str:
     return f"{value / 1000:,.1f} TB"
 
 
+def check_output(file: Path | None, *inputs: Path) -> None:
+    """Refuse before the work a file that could not be written after it.
+
+    :param file: The file; None for none.
+    :param inputs: Files that are read, which it must not replace.
+    :raises ConfigurationError: If it is one of these, or a folder, or there is no folder for it.
+    """
+    from lodestone.components.errors import ConfigurationError
+
+    if file is None:
+        return
+    if file.is_dir() or file.resolve() in [each.resolve() for each in inputs]:
+        raise ConfigurationError(f"{file} would be overwritten; name another file")
+    if not file.absolute().parent.is_dir():
+        raise ConfigurationError(f"{file} cannot be written: there is no folder {file.parent}")
+
+
 def console(stderr: bool = False) -> "Console":
     """A rich console for people; it drops colours where the output is no terminal."""
     from rich.console import Console

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lodestone.commands.console import JsonOption, QueryPipelineOption, console, print_json
+from lodestone.commands.console import JsonOption, QueryPipelineOption, check_output, console, print_json
 from lodestone.commands.corpus import index_corpus
 
 if TYPE_CHECKING:
@@ -252,18 +252,12 @@ def _index_own(
 
 def _check_outputs(data: Path, output: Path | None, report: Path | None) -> None:
     """Refuse before the work what could not be written after it."""
-    from lodestone.components.errors import ConfigurationError
     from lodestone.evaluation.plots import require_matplotlib
 
     if report is not None:
         require_matplotlib()
     for file in (output, report):
-        if file is None:
-            continue
-        if file.resolve() == data.resolve() or file.is_dir():
-            raise ConfigurationError(f"{file} would be overwritten; name another file")
-        if not file.absolute().parent.is_dir():
-            raise ConfigurationError(f"{file} cannot be written: there is no folder {file.parent}")
+        check_output(file, data)
 
 
 def _write(result: "Result", output: Path | None, report: Path | None) -> None:

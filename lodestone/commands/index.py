@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lodestone.commands.console import IndexOption, JsonOption, console, counted, print_json
+from lodestone.commands.console import IndexOption, JsonOption, check_output, console, counted, print_json
 from lodestone.components.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def index(
 
     if not paths and job is None:
         raise ConfigurationError("give a PATH to index, or --job JOB.yaml")
+    check_output(report_file, *map(Path, paths or ()), *([job] if job is not None else []))
     # It imports what most pipelines need while this process does the same.
     worker = WorkerProcess(pipeline or "indexing_faiss")
     from lodestone.indexing.job_file import JobDefinition, read_job

@@ -106,6 +106,56 @@ def test_a_member_that_is_larger_than_the_archive_says_is_not_read_to_its_end(do
     assert (report.indexed, len(report.failed)) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("changed", "name", "reason"),
+    [({6: 99}, "a.zip", "zip file version 9.9"), ({28: 0, 30: 1}, "unnamed", "it has no name")],
+    ids=["of a later version", "with an empty name"],
+)
+def test_an_archive_that_the_library_gives_up_does_not_end_the_job(
+    docs: Path, tmp_path: Path, changed: dict[int, int], name: str, reason: str
+) -> None:
+    make_zip(docs / "a.zip", {"a": "one"}, zipfile.ZIP_STORED)
+    data = bytearray((docs / "a.zip").read_bytes())
+    for offset, value in changed.items():
+        data[data.index(b"PK\x01\x02") + offset] = value
+    (docs / "a.zip").write_bytes(data)
+    (docs / "b.txt").write_text("two")
+    report = index_texts(tmp_path / "index", docs)
+    assert texts(tmp_path / "index") == {"docs/b.txt": "two"}
+    assert reason in reasons(report)[name]
+
+
+def test_folders_and_hidden_files_count_too(docs: Path, tmp_path: Path) -> None:
+    make_tar(docs / "a.tar", {".1.txt": "1", ".2.txt": "2", "3.txt": "3"}, "w")
+    make_zip(docs / "b.zip", {"1/": "", "2/": "", "3.txt": "3"})
+    report = index_texts(tmp_path / "index", docs, settings=Settings(workers=0, limits=Limits(archive_files=2)))
+    assert all("more than 2 files" in reason for reason in reasons(report).values())
+    assert len(report.failed) == 2
+
+
+def test_a_member_whose_data_became_damaged_is_named_and_what_was_indexed_of_it_stays(
+    docs: Path, tmp_path: Path
+) -> None:
+    text = "".join(f"line {number}\n" for number in range(1000))
+    make_zip(docs / "a.zip", {"a.txt": text})
+    index_texts(tmp_path / "index", docs)
+    data = bytearray((docs / "a.zip").read_bytes())
+    data[40:60] = b"\xff" * 20
+    (docs / "a.zip").write_bytes(data)
+    report = index_texts(tmp_path / "index", docs, verify=True)
+    assert "its archive is damaged" in reasons(report)["a.txt"]
+    assert texts(tmp_path / "index") == {"docs/a.zip/a.txt": text}
+
+
+def test_a_member_packed_by_an_unknown_method_is_not_called_encrypted(docs: Path, tmp_path: Path) -> None:
+    make_zip(docs / "a.zip", {"a.txt": "one"}, zipfile.ZIP_STORED)
+    data = bytearray((docs / "a.zip").read_bytes())
+    data[data.index(b"PK\x01\x02") + 10] = data[8] = 97
+    (docs / "a.zip").write_bytes(data)
+    reason = reasons(index_texts(tmp_path / "index", docs))["a.txt"]
+    assert "packed by a method that cannot be read here" in reason
+
+
 def test_archives_can_be_left_closed(docs: Path, tmp_path: Path) -> None:
     make_zip(docs / "a.zip", {"a.txt": "one"})
     (docs / "b.txt").write_text("two")

@@ -83,6 +83,7 @@ def test_what_is_given_besides_goes_before_the_job_file(tmp_path: Path) -> None:
         ("sources:\n - path: a\n   rows: {meta: x}", "job.yaml:3: rows needs content"),
         ("sources: [3]", "job.yaml:1: sources.0 must be a mapping with the keys path, .*, got 3"),
         ("sources: [a]\nlimits:\n  seconds: 0", "job.yaml:3: seconds must be a number above 0, got 0"),
+        ("sources: [a]\nlimits:\n  megabytes: .inf", "job.yaml:3: megabytes must be a number above 0, got .*inf"),
         ("sources: [a]\nlimits:\n  pages: 1.5", "job.yaml:3: pages must be a whole number above 0, got 1.5"),
         ("sources: [a]\nlimits:\n  second: 1", "job.yaml:3: unknown key 'second'.*Did you mean 'seconds'?"),
         ("sources: [a]\nworkers: -1", "job.yaml:2: workers must be a whole number of at least 0, got -1"),
@@ -114,3 +115,9 @@ def test_a_file_that_is_not_there_or_no_text_is_said(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         read_job(tmp_path / "job.yaml")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 0.0])
+def test_a_limit_is_a_number_above_zero(value: float) -> None:
+    with pytest.raises(ConfigurationError, match="the limit megabytes must be a number above 0, got"):
+        Limits(megabytes=value)

@@ -18,6 +18,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
             ["Could not read ByteStream(...) . Skipping it. Error: File has not been decrypted"],
             ENCRYPTED,
         ),
+        ("a.json", b"{", ["Could not read a.json. Skipping it. Error: \x1b[2J"], r"\x1b[2J"),
         ("a.json", b"{", ["Could not read a.json as JSON. Skipping it. Error: line 1"], "line 1"),
     ],
 )

@@ -7,6 +7,7 @@ from small_jobs import index_texts, texts
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.indexing import Source
+from lodestone.indexing.sources import find_scopes
 
 
 @pytest.fixture
@@ -40,6 +41,22 @@ def test_a_url_that_cannot_be_reached_deletes_nothing(bucket: str, tmp_path: Pat
     assert "cannot be reached" in report.failed[0].reason
 
 
+def test_what_was_indexed_stays_when_reading_it_fails_in_the_way_of_its_file_system(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutShortError(Exception):
+        """As aiohttp's ClientPayloadError, which is no OSError."""
+
+    def cut_short(self: object, length: int = -1) -> bytes:
+        raise CutShortError("not enough data")
+
+    index_texts(tmp_path / "index", bucket)
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFile.read", cut_short)
+    report = index_texts(tmp_path / "index", bucket, verify=True)
+    assert (len(report.failed), len(texts(tmp_path / "index"))) == (2, 2)
+    assert "cannot be read: CutShortError: not enough data" in report.failed[0].reason
+
+
 def test_one_that_nothing_installed_can_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="nonsense://x cannot be read: Protocol not known: nonsense"):
         index_texts(tmp_path / "index", "nonsense://x")
@@ -59,3 +76,15 @@ def test_a_url_that_has_moved_keeps_its_root_when_that_is_named(bucket: str, tmp
 def test_chained_urls_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="chained"):
         index_texts(tmp_path / "index", "zip://*.txt::memory://bucket/a.zip")
+
+
+@pytest.mark.parametrize("url", ["https://me:secret@host/x", "ftp://me:secret@host", "https://secret@host:1?x"])
+def test_urls_with_passwords_are_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="must not hold a user or password") as caught:
+        index_texts(tmp_path / "index", url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["abfs://container@account/x", "memory://bucket/docs/a@b:c", "github://me:docs@main/x"])
+def test_urls_with_an_at_sign_but_no_password_are_taken(url: str) -> None:
+    assert find_scopes([Source(url)], {})[0].folder == url

@@ -1,4 +1,5 @@
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ from lodestone.indexing.sources import find_scopes as find_scopes_of
 
 def find_scopes(paths: list[Path], roots: dict[str, str], root_name: str | None = None) -> list[Scope]:
     return find_scopes_of([Source(str(path), root_name=root_name) for path in paths], roots)
+
+
+def make_zip(file: Path, name: str) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, "x")
 
 
 def scan(scope: Scope, leave_out: Path | None = None) -> Scan:
@@ -42,6 +48,12 @@ def test_a_single_file_and_a_folder_inside_belong_to_the_root_that_holds_them(do
 
 def test_paths_inside_other_paths_are_looked_at_once(docs: Path) -> None:
     assert len(find_scopes([docs, docs / "sub", docs / "a.txt", docs], {})) == 1
+
+
+def test_a_file_whose_name_begins_with_the_name_of_another_is_looked_at_too(docs: Path) -> None:
+    (docs / "a.txt.md").write_text("more")
+    scopes = find_scopes([docs / "a.txt", docs / "a.txt.md", docs / "a.txt"], {"docs": str(docs)})
+    assert sorted(scope.prefix for scope in scopes) == ["a.txt", "a.txt.md"]
 
 
 def test_another_root_of_the_same_name_needs_a_name_of_its_own(docs: Path, tmp_path: Path) -> None:
@@ -100,3 +112,13 @@ def test_a_pipe_and_a_name_that_is_not_utf8_are_named(docs: Path) -> None:
     assert "neither a file" in found.skipped[0].reason
     assert "not UTF-8" in found.unreadable[0].reason
     assert [file.path for file in found.files] == ["a.txt", "sub/b.txt"]
+
+
+def test_names_that_would_steer_a_terminal_are_shown_without_and_kept_as_they_are(docs: Path) -> None:
+    name = "\x1b[2Jo\u00e9 \u202eme\nFailed: a.txt"
+    (docs / name).write_text("x")
+    make_zip(docs / "b.zip", name)
+    (scope,) = find_scopes([docs], {})
+    shown = {file.path: file.shown for file in scan(scope).files}
+    for path in (name, f"b.zip/{name}"):
+        assert shown[path] == f"{docs}/{path}".replace(name, r"\x1b[2Joé \u202eme\nFailed: a.txt")

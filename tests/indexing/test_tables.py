@@ -82,3 +82,21 @@ def test_without_an_id_a_row_is_its_number(tmp_path: Path) -> None:
         ("1", "x"),
         ("2", '{"in": 1}'),
     ]
+
+
+def test_a_row_and_a_columns_name_are_shown_printable(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(r'{"id": "k\u001b", "text": "x"}' + "\n" + r'{"id": "k\u001b", "text": "y"}')
+    (tmp_path / "b.jsonl").write_text(r'{"\ud800\u001b": "x"}')
+    sources = [Source(str(tmp_path / name), columns=Columns(("text",), (), "id")) for name in ("a.jsonl", "b.jsonl")]
+    report = index_texts(tmp_path / "index", *sources)
+    assert report.skipped[0].path.endswith(r"a.jsonl/k\x1b")
+    assert r"it has \ud800\x1b" in report.failed[0].reason
+
+
+def test_halves_of_characters_in_an_id_or_metadata_do_not_end_the_job(tmp_path: Path) -> None:
+    lines = [r'{"id": "k\ud800", "text": "x", "team": "\udc00"}', '{"id": "b", "text": "y"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    source = Source(str(tmp_path / "a.jsonl"), columns=Columns(("text",), ("team",), "id"), root_name="root")
+    assert index_texts(tmp_path / "index", source).complete
+    assert texts(tmp_path / "index") == {"root/a.jsonl/k?": "x", "root/a.jsonl/b": "y"}
+    assert metas(tmp_path / "index")["a.jsonl/k?"]["team"] == "?"

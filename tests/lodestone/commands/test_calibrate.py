@@ -35,6 +35,9 @@ def test_a_pipelines_calibration_is_a_file_that_its_reader_names(
     [
         (["--pipeline", "query_faiss"], "give --output"),
         (["--index", "somewhere"], "--index goes with --pipeline"),
+        (["--output", "."], ". would be overwritten"),
+        (["--output", str(QUESTIONS)], "would be overwritten"),
+        (["--output", "none/a.json"], "none/a.json cannot be written: there is no folder none"),
         ([], "JSON lines hold no paragraphs"),
     ],
 )
