@@ -18,7 +18,8 @@ from lodestone import ElasticsearchStore
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.elasticsearch.bulk import RefusedDocumentsError
 from lodestone.components.stores.elasticsearch.mapping import LEDGER_MAPPINGS, IndexSettings
-from lodestone.indexing import IndexingJob, Report, job
+from lodestone.indexing import IndexingJob, Report
+from lodestone.indexing.settings import Settings
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.stages import cut_at_embedder
 
@@ -197,7 +198,7 @@ def index_words(index: str, folder: Path) -> Report:
     stages = cut_at_embedder(load_pipeline("indexing_elasticsearch", index=index))
     stages.embedder = None
     try:
-        return IndexingJob(stages).run([folder])
+        return IndexingJob(stages, settings=Settings(batch_files=1, workers=0)).run([folder])
     finally:
         stages.document_store.close()
 
@@ -206,7 +207,6 @@ def test_a_server_that_is_killed_while_indexing_loses_nothing(
     elasticsearch_own: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ELASTICSEARCH_URL", elasticsearch_own.url)
-    monkeypatch.setattr(job, "_BATCH_FILES", 1)
     folder, index = folder_of_texts(tmp_path / "texts", 30), f"test-killed-{time.time_ns()}"
     restarts = []
     write_sources = ElasticsearchStore.write_sources
@@ -237,7 +237,6 @@ def test_a_run_goes_on_where_the_one_before_lost_the_server(
     elasticsearch_own: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ELASTICSEARCH_URL", elasticsearch_own.url)
-    monkeypatch.setattr(job, "_BATCH_FILES", 1)
     folder, index = folder_of_texts(tmp_path / "texts", 12), f"test-lost-{time.time_ns()}"
     touch_sources = ElasticsearchStore.touch_sources
 
