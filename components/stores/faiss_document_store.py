@@ -12,7 +12,7 @@ from lodestone.components.asynchronous import in_thread
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import statistics
 from lodestone.components.stores.encoding import decode_meta, encode_meta
-from lodestone.components.stores.fusion import Fusion
+from lodestone.components.stores.fusion import Fusion, candidates_wanted
 from lodestone.components.stores.hybrid_search import search_both
 from lodestone.components.stores.ledger import Ledger
 from lodestone.components.stores.maintenance import MaintainedStore
@@ -307,7 +307,7 @@ class FaissDocumentStore(MetadataStore, MaintainedStore):
         :raises FilterError: If the filter is malformed or cannot be applied to a document.
         """
         check_at_least_one("top_k", top_k)
-        wanted = max(50, 3 * top_k) if candidates is None else max(check_at_least_one("candidates", candidates), top_k)
+        wanted = candidates_wanted(top_k, candidates)
         return search_both(self._core, query, query_embedding, filters, top_k, wanted, fusion, return_embedding)
 
     def statistics(self) -> dict[str, Any]:

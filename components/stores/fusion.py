@@ -103,3 +103,13 @@ class Fusion:
             by_words = (candidate.bm25_score or 0.0) / best if best > 0 else 0.0
             scores[candidate.row] = self.dense_weight * by_vectors + (1 - self.dense_weight) * by_words
         return scores
+
+
+def candidates_wanted(top_k: int, candidates: int | None) -> int:
+    """How many documents to take from each side before they are fused.
+
+    :param top_k: How many are to be found.
+    :param candidates: How many were asked for; None for max(50, 3 * top_k).
+    :raises ConfigurationError: If `candidates` is below 1.
+    """
+    return max(50, 3 * top_k) if candidates is None else max(check_at_least_one("candidates", candidates), top_k)

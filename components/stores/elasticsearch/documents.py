@@ -17,7 +17,7 @@ from lodestone.components.stores.elasticsearch.generations import Generation
 from lodestone.components.stores.elasticsearch.ledger import LedgerIndex
 from lodestone.components.stores.elasticsearch.metadata import MetadataIndex
 from lodestone.components.stores.elasticsearch.passages import STORED, to_document, to_source, to_vector_of
-from lodestone.components.stores.fusion import Fusion
+from lodestone.components.stores.fusion import Fusion, candidates_wanted
 from lodestone.components.stores.settings import check_at_least_one
 
 logger = logging.getLogger(__name__)
@@ -281,7 +281,7 @@ class DocumentIndex(LedgerIndex, MetadataIndex):
         :raises FilterError: If the filter is malformed.
         """
         check_at_least_one("top_k", top_k)
-        wanted = max(50, 3 * top_k) if candidates is None else max(check_at_least_one("candidates", candidates), top_k)
+        wanted = candidates_wanted(top_k, candidates)
         return search.best_by_both(
             self._passages, query, query_embedding, filters, top_k, wanted, fusion, return_embedding
         )
