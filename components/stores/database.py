@@ -19,7 +19,7 @@ from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
-_CHECKPOINT_PAGES = 16384  # 64 MiB
+_CHECKPOINT_PAGES = 32768  # 128 MiB
 _WORTH_VACUUM = 10  # a tenth of the file
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
@@ -29,9 +29,10 @@ _SCHEMA = f"""
 CREATE TABLE properties (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE passages (
-    row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, meta TEXT NOT NULL, score REAL, content TEXT, extra TEXT,
-    blob BLOB, checksum INTEGER NOT NULL
+    row INTEGER PRIMARY KEY, id TEXT NOT NULL, meta TEXT NOT NULL, score REAL, content TEXT, extra TEXT,
+    blob BLOB, checksum INTEGER NOT NULL, key INTEGER NOT NULL
 );
+CREATE INDEX passages_by_key ON passages (key);
 CREATE INDEX passages_of_source ON passages ({meta_value("source")}, {meta_value("root")});
 CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY, row INTEGER NOT NULL);
@@ -39,9 +40,10 @@ CREATE TABLE roots (name TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sources (
     root TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
     content_hash TEXT NOT NULL, pipeline TEXT NOT NULL, state TEXT NOT NULL, error TEXT, passages INTEGER NOT NULL,
-    indexed_at REAL NOT NULL,
+    indexed_at REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, identity TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (root, path)
 ) WITHOUT ROWID;
+CREATE INDEX sources_by_identity ON sources (identity) WHERE identity <> '';
 CREATE TABLE texts (
     root TEXT NOT NULL, path TEXT NOT NULL, id TEXT NOT NULL, text BLOB NOT NULL, meta TEXT NOT NULL,
     PRIMARY KEY (root, path, id)

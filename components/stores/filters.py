@@ -21,6 +21,7 @@ from haystack.utils.filters import COMPARISON_OPERATORS, LOGICAL_OPERATORS
 from lodestone.components.stores.dates import ORDERING, clocks_of, iso_date, parse_date
 from lodestone.components.stores.encoding import INT64
 from lodestone.components.stores.fields import StoredField, stored_field
+from lodestone.components.stores.keys import key_of
 
 MAX_DEPTH = 50
 MAX_PARAMETERS = 30_000
@@ -220,6 +221,11 @@ class _Compiler:
         if any(text[:1] in ("[", "{") for text in texts):
             equal = f"({equal} AND {where.kind} = 'text')"
         parameters = (texts[0] if len(texts) == 1 else json.dumps(texts),)
+        if where.name == "id":
+            keys = json.dumps([key_of(text) for text in texts])
+            return _Expression(
+                f"(key IN (SELECT value FROM json_each(?)) AND {equal})", (keys, *parameters), indexed=True
+            )
         return _Expression(f"({equal})", parameters, indexed=self._facts.index_of(where, "value"))
 
     def _in(self, where: StoredField, values: list[Any]) -> _Expression:

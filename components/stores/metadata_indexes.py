@@ -52,7 +52,7 @@ class MetadataIndexes:
     def index_of(self, where: StoredField, what: str) -> bool:
         """Whether there is an index on a field's "value" or "clock"."""
         if not where.keys:
-            return where.name == "id" and what == "value"
+            return False
         self._seen.add((".".join(where.keys), what))
         return _name(where, what) in self._names
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from lodestone.components.stores.checksums import passage_checksum, vector_checksum
+from lodestone.components.stores.keys import key_of
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _BATCH = 2000
 
 
@@ -45,4 +46,28 @@ def _add_checksums(database: Tables) -> None:
             database.execute_many(f"UPDATE {table} SET checksum = ? WHERE row = ?", rows)
 
 
-_STEPS: dict[int, Callable[[Tables], None]] = {1: _add_checksums}
+def _find_by_key(database: Tables) -> None:
+    """Format 2 to 3: passages are found by a key made of their ids; the ledger has times and identities."""
+    indexes = database.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'passages' AND sql IS NOT NULL"
+    )
+    database.execute("ALTER TABLE passages RENAME TO older")
+    database.execute(
+        "CREATE TABLE passages (row INTEGER PRIMARY KEY, id TEXT NOT NULL, meta TEXT NOT NULL, score REAL, "
+        "content TEXT, extra TEXT, blob BLOB, checksum INTEGER NOT NULL, key INTEGER NOT NULL)"
+    )
+    sql, last = f"SELECT * FROM older WHERE row > ? ORDER BY row LIMIT {_BATCH}", -1
+    while batch := database.execute(sql, (last,)):
+        last = batch[-1][0]
+        rows = [(*row, key_of(row[1])) for row in batch]
+        database.execute_many("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.execute("DROP TABLE older")
+    for (statement,) in indexes:
+        database.execute(statement)
+    database.execute("CREATE INDEX passages_by_key ON passages (key)")
+    database.execute("ALTER TABLE sources ADD COLUMN seconds REAL NOT NULL DEFAULT 0")
+    database.execute("ALTER TABLE sources ADD COLUMN identity TEXT NOT NULL DEFAULT ''")
+    database.execute("CREATE INDEX sources_by_identity ON sources (identity) WHERE identity <> ''")
+
+
+_STEPS: dict[int, Callable[[Tables], None]] = {1: _add_checksums, 2: _find_by_key}

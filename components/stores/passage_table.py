@@ -14,8 +14,10 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.checksums import passage_checksum, vector_checksum
 from lodestone.components.stores.database import Database, damaged
 from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
+from lodestone.components.stores.keys import key_of
 
 _COLUMNS = "row, id, meta, score, content, extra, blob"
+_BY_ID = "key IN (SELECT value FROM json_each(?)) AND id IN (SELECT value FROM json_each(?))"
 _BATCH = 2000
 _KEPT_FILTERS = 64
 _KEPT_ROWS = 4_000_000  # of these filters together, unless one alone has more; 8 bytes each
@@ -109,6 +111,11 @@ def _to_document(row: Sequence[Any], vector: bytes | None) -> Document:
     )
 
 
+def _parameters(ids: Sequence[str]) -> tuple[str, str]:
+    """Those of `_BY_ID`."""
+    return json.dumps([key_of(identifier) for identifier in ids]), json.dumps(list(ids))
+
+
 def _as_arrays(batch: Sequence[tuple[int, bytes]]) -> tuple[Rows, Vectors]:
     rows = np.fromiter((row for row, _ in batch), dtype=np.int64, count=len(batch))
     vectors = np.frombuffer(b"".join(vector for _, vector in batch), dtype=np.float32)
@@ -165,9 +172,9 @@ class PassageTable:
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Row numbers of those of the ids that exist."""
         # SQLite's JSON ends a string at a NUL: no id has one, and a shorter one must not be found in its place.
-        listed = json.dumps([clean_text(identifier) for identifier in ids if "\0" not in identifier])
-        sql = "SELECT id, row FROM passages WHERE id IN (SELECT value FROM json_each(?))"
-        found: dict[str, int] = dict(self._database.execute(sql, (listed,)))
+        listed = [clean_text(identifier) for identifier in ids if "\0" not in identifier]
+        sql = f"SELECT id, row FROM passages WHERE {_BY_ID}"
+        found: dict[str, int] = dict(self._database.execute(sql, _parameters(listed)))
         return found
 
     def existing(self, rows: Sequence[int]) -> set[int]:
@@ -179,9 +186,9 @@ class PassageTable:
         """Those of the ids that exist, as the database holds them."""
         sql = (
             "SELECT id, meta, score, content, extra, blob, vector FROM passages LEFT JOIN vectors USING (row) "
-            "WHERE id IN (SELECT value FROM json_each(?))"
+            f"WHERE {_BY_ID}"
         )
-        return {row[0]: row for row in self._database.execute(sql, (json.dumps(list(ids)),))}
+        return {row[0]: row for row in self._database.execute(sql, _parameters(ids))}
 
     def stored_rows(self, rows: Sequence[int]) -> list[PassageRow]:
         """Documents by row number, in that order, as the database holds them."""
@@ -268,8 +275,8 @@ class PassageTable:
         first = self._database.advance(len(rows))
         numbered = list(enumerate(rows, start=first))
         self._database.execute_many(
-            f"INSERT INTO passages ({_COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(n, *row[:6], passage_checksum(*row[:6])) for n, row in numbered],
+            f"INSERT INTO passages ({_COLUMNS}, checksum, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(n, *row[:6], passage_checksum(*row[:6]), key_of(row[0])) for n, row in numbered],
         )
         self._database.execute_many(
             "INSERT INTO vectors (row, vector, checksum) VALUES (?, ?, ?)",

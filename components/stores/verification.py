@@ -11,6 +11,7 @@ import numpy as np
 from lodestone.components.errors import LodestoneError
 from lodestone.components.stores.checksums import passage_checksum, vector_checksum
 from lodestone.components.stores.database import Database
+from lodestone.components.stores.keys import key_of
 from lodestone.components.stores.passage_table import VECTOR_ITEM_BYTES
 from lodestone.components.stores.settings import StoreSettings
 from lodestone.components.stores.text_index import TextIndex
@@ -133,11 +134,11 @@ def _rows(database: Database, table: str) -> Rows:
 def _passages(database: Database) -> list[str]:
     # Bytes, as text with a flipped bit may no longer be UTF-8.
     texts = [f"CAST({column} AS BLOB)" for column in ("id", "meta", "content", "extra")]
-    columns = f"{texts[0]}, {texts[1]}, score, {texts[2]}, {texts[3]}, blob, checksum"
+    columns = f"{texts[0]}, {texts[1]}, score, {texts[2]}, {texts[3]}, blob, checksum, key"
     wrong = [
         row[1].decode("utf-8", "replace")
         for row in _all(database, "passages", columns)
-        if passage_checksum(*row[1:7]) != row[7]
+        if passage_checksum(*row[1:7]) != row[7] or key_of(row[1].decode("utf-8", "replace")) != row[8]
     ]
     return _listed(wrong, "changed on the disk: the passage")
 
