@@ -19,7 +19,8 @@ from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
-_CHECKPOINT_PAGES = 32768  # 128 MiB
+_PAGE_BYTES = 8192  # five vectors of 384 numbers with little waste; SQLite's 4096 hold two
+_CHECKPOINT_PAGES = 16384  # 128 MiB
 _WORTH_VACUUM = 10  # a tenth of the file
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
@@ -151,6 +152,7 @@ class Database:
         # A bulk load changes pages of the indexes many times: they are copied into the file less often than by default.
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         if empty and create is not None:
+            self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
                 self._create(create)

@@ -40,7 +40,7 @@ def encode_meta(meta: Mapping[str, Any]) -> str:
     :raises ConfigurationError: If a value has no JSON form.
     """
     try:
-        encoded = _encode_object(meta)
+        encoded = meta if _is_plain(meta) else _encode_object(meta)
     except RecursionError:
         raise ConfigurationError("the metadata is nested too deeply, or contains itself") from None
     return clean_text(_to_json(encoded))
@@ -63,6 +63,21 @@ def decode_value(text: str) -> Any:
     :returns: The value.
     """
     return json.loads(text, object_hook=_unwrap if MARK in text else None)
+
+
+def _is_plain(meta: Mapping[Any, Any]) -> bool:
+    """Whether metadata is JSON as it stands, which nearly all is."""
+    for key, value in meta.items():
+        kind = type(value)
+        if kind is str:
+            plain = "\0" not in value
+        elif kind is int:
+            plain = value in INT64
+        else:
+            plain = kind is bool or value is None or (kind is list and not value)
+        if not plain or type(key) is not str or key == MARK:
+            return False
+    return type(meta) is dict
 
 
 def _encode_object(value: Mapping[Any, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Documents as rows of the passages table."""
 
 import json
+import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,7 +18,7 @@ from lodestone.components.stores.encoding import clean_text, decode_meta, encode
 from lodestone.components.stores.keys import key_of
 
 _COLUMNS = "row, id, meta, score, content, extra, blob"
-_BY_ID = "key IN (SELECT value FROM json_each(?)) AND id IN (SELECT value FROM json_each(?))"
+_BY_KEY = "key IN (SELECT value FROM json_each(?))"
 _BATCH = 2000
 _KEPT_FILTERS = 64
 _KEPT_ROWS = 4_000_000  # of these filters together, unless one alone has more; 8 bytes each
@@ -64,7 +65,7 @@ def to_row(document: Document) -> PassageRow:
 def _to_bytes(embedding: Sequence[float], identifier: str) -> bytes:
     try:  # several times faster than NumPy for a list, and stricter
         packed = struct.pack(f"{len(embedding)}f", *embedding)
-        if packed and np.isfinite(np.frombuffer(packed, dtype=np.float32)).all():
+        if packed and math.isfinite(sum(embedding)):  # of numbers that fit into float32, so it does not overflow
             return packed
     except (struct.error, TypeError, OverflowError):
         pass
@@ -111,9 +112,9 @@ def _to_document(row: Sequence[Any], vector: bytes | None) -> Document:
     )
 
 
-def _parameters(ids: Sequence[str]) -> tuple[str, str]:
-    """Those of `_BY_ID`."""
-    return json.dumps([key_of(identifier) for identifier in ids]), json.dumps(list(ids))
+def _keys(ids: Iterable[str]) -> str:
+    """The parameter of `_BY_KEY`; it finds passages of other ids, too."""
+    return json.dumps([key_of(identifier) for identifier in ids])
 
 
 def _as_arrays(batch: Sequence[tuple[int, bytes]]) -> tuple[Rows, Vectors]:
@@ -171,11 +172,9 @@ class PassageTable:
 
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Row numbers of those of the ids that exist."""
-        # SQLite's JSON ends a string at a NUL: no id has one, and a shorter one must not be found in its place.
-        listed = [clean_text(identifier) for identifier in ids if "\0" not in identifier]
-        sql = f"SELECT id, row FROM passages WHERE {_BY_ID}"
-        found: dict[str, int] = dict(self._database.execute(sql, _parameters(listed)))
-        return found
+        wanted = {clean_text(identifier) for identifier in ids}
+        found = self._database.execute(f"SELECT id, row FROM passages WHERE {_BY_KEY}", (_keys(wanted),))
+        return {identifier: row for identifier, row in found if identifier in wanted}
 
     def existing(self, rows: Sequence[int]) -> set[int]:
         """Those of the row numbers that exist."""
@@ -186,9 +185,10 @@ class PassageTable:
         """Those of the ids that exist, as the database holds them."""
         sql = (
             "SELECT id, meta, score, content, extra, blob, vector FROM passages LEFT JOIN vectors USING (row) "
-            f"WHERE {_BY_ID}"
+            f"WHERE {_BY_KEY}"
         )
-        return {row[0]: row for row in self._database.execute(sql, _parameters(ids))}
+        wanted = set(ids)
+        return {row[0]: row for row in self._database.execute(sql, (_keys(wanted),)) if row[0] in wanted}
 
     def stored_rows(self, rows: Sequence[int]) -> list[PassageRow]:
         """Documents by row number, in that order, as the database holds them."""
