@@ -11,10 +11,7 @@ from typing import Any
 
 from lodestone.components.errors import ConfigurationError
 
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # reports nothing home
-    "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that comes late must not start Ray again
-}
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,20 +45,25 @@ def shares(nodes: list[tuple[str, float, int]], workers: int | None, embeds: boo
     :param embeds: Whether the pipeline embeds.
     :returns: The shares, of at least one embedder and one converter.
     """
-    total, gpus = sum(cpus for _, cpus, _ in nodes), sum(count for _, _, count in nodes)
-    converter_cpus = 1.0 if total >= 2 else 0.5
-    if gpus and embeds:
-        booked = 1.0 if total > gpus else 0.0
-        where = [node for node, _, count in nodes for _ in range(count)]
-        embedders, taken, per_gpu = gpus, gpus * booked, 1
+    computing = [cpus for _, cpus, _ in nodes if cpus]
+    smallest = min(computing, default=2.0)
+    on_gpus = embeds and any(gpus for _, _, gpus in nodes)
+    if on_gpus:
+        where = [node for node, _, gpus in nodes for _ in range(gpus)]
+        booked = 1.0 if all(cpus > gpus for _, cpus, gpus in nodes if gpus) else 0.0
     else:
-        computing = [(node, cpus) for node, cpus, _ in nodes if cpus]
-        where = [node for node, _ in computing]
-        smallest = min((cpus for _, cpus in computing), default=2.0)
-        booked = 0.0 if not embeds else float(int(smallest) // 2) if smallest >= 2 else 0.5
-        embedders, taken, per_gpu = max(1, len(where)), booked * len(where), 0
-    left = max(1, int((total - taken) / converter_cpus))
-    return Shares(embedders, booked, per_gpu, where, left if workers is None else workers, converter_cpus)
+        where = [node for node, cpus, _ in nodes if cpus]
+        # Ray books fractions of one CPU only.
+        booked = 0.0 if not embeds else float(smallest // 2) if smallest >= 2 else smallest / 2
+    left = max(1, len(computing), int(sum(computing) - booked * len(where)))
+    return Shares(
+        embedders=max(1, len(where)),
+        embedder_cpus=booked,
+        embedder_gpus=int(on_gpus),
+        nodes=where,
+        converters=left if workers is None else workers,
+        converter_cpus=1.0 if smallest >= 2 else smallest / 2,
+    )
 
 
 @contextmanager
@@ -73,17 +75,11 @@ def connected(address: str | None) -> Iterator[Any]:
     :returns: The package `ray`.
     :raises ConfigurationError: If Ray is not installed, or no cluster answers.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports nothing home
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise ConfigurationError(f"--executor ray needs Ray ({error}): pip install 'lodestone[ray]'") from error
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
     if ray.is_initialized():
         yield ray
         return
@@ -99,13 +95,40 @@ def connected(address: str | None) -> Iterator[Any]:
                 "--address out to start Ray on this machine"
             ) from error
     try:
-        yield ray
+        with _off_the_terminal():
+            yield ray
     finally:
         ray.shutdown()
 
 
+def last_line(error: Exception) -> str:
+    """What an error of Ray comes to: its last line, behind the trace of another machine.
+
+    :param error: The error.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
 def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _off_the_terminal() -> Iterator[None]:
+    """What Ray says of lost machines is logged; by itself it prints that among the job's own output."""
+    from ray._private import worker
+
+    printing = worker.print_to_stdstream
+
+    def log(data: dict[str, Any], ignore_prefix: bool) -> None:
+        _logger.info("%s", "\n".join(data["lines"]))
+
+    worker.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""Converting documents on the machines of a Ray cluster, as tasks of Ray Data."""
+"""Converting documents on the machines of a Ray cluster."""
 
-import pickle
 import socket
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lodestone.components.errors import LodestoneError
 from lodestone.indexing.backlog import Item
@@ -13,78 +13,87 @@ from lodestone.indexing.contents import LocalFile, TarMember, ZipMember
 from lodestone.indexing.conversion import Conversion, Rules, Task
 from lodestone.indexing.converting import WorkerPool
 from lodestone.indexing.executors.executor import Work
-from lodestone.indexing.executors.ray_cluster import Shares
-
-if TYPE_CHECKING:
-    import pyarrow
+from lodestone.indexing.executors.ray_cluster import Shares, last_line
 
 # So many documents, or so many bytes of them, are converted by one task: what a lost machine costs.
 _CHUNK_FILES = 32
 _CHUNK_BYTES = 8 * 2**20
-# So many chunks, or so many bytes of descriptions, are handed to Ray at once, which keeps them until they are done:
-# the rows of a table are described by their texts.
-_WAVE_CHUNKS = 2048
-_WAVE_BYTES = 256 * 2**20
+# One is converted while the next is sent.
+_CHUNKS_AHEAD = 2
+_LOOK_SECONDS = 0.2
 
 _pools: dict[str, WorkerPool] = {}
 
 
-def conversions(work: Work, shares: Shares, job: str) -> Iterator[Item]:
+def conversions(work: Work, shares: Shares, stopped: Callable[[], bool]) -> Iterator[Item]:
     """Convert the documents of a job.
+
+    No more tasks are given to the cluster than it can begin soon, so that what nobody has taken yet is little, however
+    large the job is. A task whose machine is lost is run again by Ray.
 
     :param work: The job.
     :param shares: How much may be done at the same time.
-    :param job: What tells the job from others that the cluster has done.
-    :returns: Documents with what became of them, as they are finished; held back while nobody takes them.
+    :param stopped: Asked now and then whether to leave the rest.
+    :returns: Documents with what became of them, as they are finished.
     :raises LodestoneError: If none can be converted.
     """
     import ray
 
-    given = {"job": job, "description": work.stages.converting.to_dict(), "rules": work.rules}
-    for wave in _waves(_chunks(work.tasks)):
-        rows = [{"tasks": chunk} for chunk in wave]
-        converted = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            convert_chunk,
-            batch_size=None,
-            batch_format="pyarrow",
-            fn_kwargs=given,
-            num_cpus=shares.converter_cpus,
-            concurrency=shares.converters,
-        )
-        for table in converted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-            for message in table.column("items").to_pylist():
-                items = pickle.loads(message)
-                if isinstance(items, LodestoneError):
-                    raise items
-                yield from items
+    options = {"num_cpus": shares.converter_cpus, "max_retries": -1, "scheduling_strategy": "SPREAD"}
+    task = ray.remote(convert_chunk).options(**options)
+    # Once for the job, not with every task.
+    given = ray.put((uuid.uuid4().hex, work.stages.converting.to_dict(), work.rules))
+    chunks = _chunks(work.tasks)
+    running: list[Any] = []
+    try:
+        while not stopped():
+            wanted = shares.converters * _CHUNKS_AHEAD - len(running)
+            running += [task.remote(chunk, given) for chunk in islice(chunks, wanted)]
+            if not running:
+                return
+            done, running = ray.wait(running, num_returns=1, timeout=_LOOK_SECONDS)
+            for reference in done:
+                yield from _answer(reference)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
 
 
-def convert_chunk(table: "pyarrow.Table", job: str, description: dict[str, Any], rules: Rules) -> "pyarrow.Table":
+def convert_chunk(tasks: list[Task], given: tuple[str, dict[str, Any], Rules]) -> list[Item] | LodestoneError:
     """Convert some documents, in a task of Ray: see `conversions`.
 
     A worker process converts, as on the job's own machine, so that a document which crashes, hangs or exhausts its
     converter does no harm to the task; it stays for the next task.
 
-    :param table: Its column "tasks" holds pickled lists of tasks.
-    :param job: What tells the job from others.
-    :param description: Of the pipeline.
-    :param rules: How documents are converted, besides.
-    :returns: A table whose column "items" holds pickled lists of documents with what became of them, or an error.
+    :param tasks: The documents.
+    :param given: What tells the job from others, the description of its pipeline, and its rules.
+    :returns: The documents with what became of them; or why none can be converted, which trying again would not change.
     """
-    import pyarrow
-
+    job, description, rules = given
     for other in [name for name in _pools if name != job]:
         _pools.pop(other).close()
-    pool = _pools.setdefault(job, WorkerPool(description, rules, 1))
-    messages = []
-    for message in table.column("tasks").to_pylist():
-        items: list[Item] = []
-        try:
-            pool.run(pickle.loads(message), _deliver_to(items), lambda: False)
-            messages.append(pickle.dumps(items))
-        except LodestoneError as error:
-            messages.append(pickle.dumps(error))
-    return pyarrow.table({"items": pyarrow.array(messages, pyarrow.large_binary())})
+    if job not in _pools:
+        _pools[job] = WorkerPool(description, rules, 1)
+    items: list[Item] = []
+    try:
+        _pools[job].run(tasks, _deliver_to(items), lambda: False)
+    except LodestoneError as error:
+        _pools.pop(job).close()
+        return error
+    return items
+
+
+def _answer(reference: Any) -> list[Item]:
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        answer: list[Item] | LodestoneError = ray.get(reference)
+    except RayError as error:
+        raise LodestoneError(f"the cluster could not convert documents: {last_line(error)}") from error
+    if isinstance(answer, LodestoneError):
+        raise answer
+    return answer
 
 
 def _deliver_to(items: list[Item]) -> Callable[[Task, Conversion], None]:
@@ -98,28 +107,14 @@ def _deliver_to(items: list[Item]) -> Callable[[Task, Conversion], None]:
     return deliver
 
 
-def _chunks(tasks: Iterable[Task]) -> Iterator[bytes]:
+def _chunks(tasks: Iterable[Task]) -> Iterator[list[Task]]:
     chunk: list[Task] = []
     size = 0
     for task in tasks:
         if chunk and (len(chunk) == _CHUNK_FILES or size + task.source.size > _CHUNK_BYTES):
-            yield pickle.dumps(chunk)
+            yield chunk
             chunk, size = [], 0
         chunk.append(task)
         size += task.source.size
     if chunk:
-        yield pickle.dumps(chunk)
-
-
-def _waves(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while True:
-        wave: list[bytes] = []
-        size = 0
-        for chunk in islice(chunks, _WAVE_CHUNKS):
-            wave.append(chunk)
-            size += len(chunk)
-            if size >= _WAVE_BYTES:
-                break
-        if not wave:
-            return
-        yield wave
+        yield chunk

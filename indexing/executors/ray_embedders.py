@@ -6,6 +6,7 @@ from typing import Any
 
 from lodestone.components.errors import LodestoneError
 from lodestone.indexing.backlog import Item
+from lodestone.indexing.executors.ray_cluster import last_line
 from lodestone.indexing.executors.ray_embedder import Answer
 
 # One is embedded while the next is sent.
@@ -88,7 +89,7 @@ class RayEmbedders:
             answer: Answer | None = ray.get(reference)
         except RayActorError as error:
             if error.actor_init_failed:
-                raise LodestoneError(f"an embedder cannot be started in the cluster: {_last_line(error)}") from error
+                raise LodestoneError(f"an embedder cannot be started in the cluster: {last_line(error)}") from error
             self._lost(number, batch, error)
             return None
         except RayTaskError as error:
@@ -105,7 +106,7 @@ class RayEmbedders:
             first = batch[0][0].key
             self._losses[first] += 1
             if self._losses[first] == _TRIES:
-                raise LodestoneError(f"{_TRIES} embedders were lost over the same passages: {_last_line(error)}")
+                raise LodestoneError(f"{_TRIES} embedders were lost over the same passages: {last_line(error)}")
         # Of two batches that a lost actor had, the second finds its successor starting already.
         if self._ready.pop(number, None) is not None or batch is None:
             self._add(number)
@@ -127,8 +128,3 @@ class RayEmbedders:
                 load[number] += 1
         least = min(load, key=lambda number: load[number], default=None)
         return least if least is not None and load[least] < _BATCHES_AHEAD else None
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

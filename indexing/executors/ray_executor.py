@@ -1,12 +1,10 @@
 """The work of a job on the machines of a Ray cluster."""
 
-import threading
 import time
-import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
 from lodestone.indexing.backlog import Backlog, CancelledError
 from lodestone.indexing.executors.executor import Work
@@ -23,11 +21,10 @@ _LAST_SECONDS = 30.0
 
 
 class RayExecutor:
-    """Tasks of Ray Data convert, actors embed, on all machines of a cluster.
+    """Ray's tasks convert, actors embed, on all machines of a cluster.
 
-    Into a FAISS folder this process writes; into Elasticsearch the actors do. Ray runs the tasks of a machine that was
-    lost again on others; batches go to other actors. What is unchanged is found out before, here, and what is done is
-    in the ledger, as with a `LocalExecutor`.
+    Into a FAISS folder this process writes; into Elasticsearch the actors do. What a lost machine was doing goes to
+    others. What is unchanged is found out before, here, and what is done is in the ledger, as with a `LocalExecutor`.
 
     Every machine must have Lodestone installed, and see the documents under the same paths.
 
@@ -58,55 +55,28 @@ class RayExecutor:
             ]
             parts = shares(nodes, work.settings.workers, work.stages.embedder is not None)
             backlog = Backlog(work.settings.batch_passages, work.settings.batch_files)
-            converting = _Converting(work, parts, backlog)
             embedders = RayEmbedders(_starter(ray, work, parts, writes), parts.embedders)
-            try:
-                converting.start()
-                _embed(work, backlog, embedders)
-            finally:
-                backlog.cancel()
-                embedders.close()
-                converting.join(_LAST_SECONDS)
-            converting.check()
+            with ThreadPoolExecutor(1) as thread:
+                converting = thread.submit(_convert, work, parts, backlog)
+                try:
+                    _embed(work, backlog, embedders)
+                finally:
+                    backlog.cancel()
+                    embedders.close()
+                converting.result()
 
     def close(self) -> None:
         """See `Executor.close`; nothing is left of a run."""
 
 
-class _Converting(threading.Thread):
-    """The thread that takes what is converted."""
-
-    def __init__(self, work: Work, parts: Shares, backlog: Backlog) -> None:
-        # A daemon: a stopped job does not wait for documents that are still being converted.
-        super().__init__(daemon=True)
-        self._work = work
-        self._parts = parts
-        self._backlog = backlog
-        self._error: Exception | None = None
-
-    def run(self) -> None:
-        """See `threading.Thread.run`."""
-        try:
-            for task, conversion in conversions(self._work, self._parts, uuid.uuid4().hex):
-                self._backlog.put(task, conversion)
-        except CancelledError:
-            return
-        except Exception as error:
-            if not self._backlog.is_cancelled:
-                self._error = error
-        finally:
-            self._backlog.end()
-
-    def check(self) -> None:
-        """Raise what went wrong.
-
-        :raises LodestoneError: If something did.
-        """
-        if isinstance(self._error, LodestoneError):
-            raise self._error
-        if self._error is not None:
-            words = str(self._error).strip().splitlines()[-1:] or [type(self._error).__name__]
-            raise LodestoneError(f"Ray could not convert documents: {words[0].strip()}") from self._error
+def _convert(work: Work, parts: Shares, backlog: Backlog) -> None:
+    try:
+        for task, conversion in conversions(work, parts, lambda: backlog.is_cancelled):
+            backlog.put(task, conversion)
+    except CancelledError:
+        return
+    finally:
+        backlog.end()
 
 
 def _starter(ray: Any, work: Work, parts: Shares, writes: bool) -> Any:
