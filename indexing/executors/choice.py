@@ -25,5 +25,5 @@ def make_executor(name: str, address: str | None = None, worker: WorkerProcess |
     if name == "ray":
         return RayExecutor(address)
     if name == "local":
-        raise ConfigurationError(f"an address, {address!r}, is for the executor ray; the executor is local")
+        raise ConfigurationError(f"an address, {address!r}, is for the executor ray, and the executor is local")
     raise ConfigurationError(f"executor must be one of {', '.join(EXECUTORS)}, got {name!r}")

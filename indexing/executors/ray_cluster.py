@@ -73,13 +73,11 @@ def connected(address: str | None) -> Iterator[Any]:
     :param address: Where the cluster is; None for that of RAY_ADDRESS, or else for one of this machine's own that ends
         with the block.
     :returns: The package `ray`.
-    :raises ConfigurationError: If Ray is not installed, or no cluster answers.
+    :raises ConfigurationError: If no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports nothing home
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigurationError(f"--executor ray needs Ray ({error}): pip install 'lodestone[ray]'") from error
+    import ray
+
     if ray.is_initialized():
         yield ray
         return

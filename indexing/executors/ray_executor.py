@@ -1,5 +1,6 @@
 """The work of a job on the machines of a Ray cluster."""
 
+import importlib.util
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -30,18 +31,21 @@ class RayExecutor:
 
     :param address: Of the cluster; None for that of the environment variable RAY_ADDRESS, or else for one of this
         machine's own, for the time of the job.
+    :raises ConfigurationError: If Ray is not installed.
     """
 
     is_local = False
 
     def __init__(self, address: str | None = None) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise ConfigurationError("the executor ray needs Ray: pip install 'lodestone[ray]'")
         self._address = address
 
     def run(self, work: Work) -> None:
         """See `Executor.run`: one thread takes what is converted, one writes, the caller's minds the actors.
 
         :param work: What is to be done.
-        :raises ConfigurationError: If Ray is not installed or cannot be reached, or `workers` is 0.
+        :raises ConfigurationError: If no cluster can be reached, or `workers` is 0.
         :raises LodestoneError: If something is wrong with all machines.
         """
         if work.settings.workers == 0:

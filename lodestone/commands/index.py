@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,6 +100,8 @@ def index(
         executor=executor,
         address=address,
     )
+    if executor == "local" and address is None:
+        definition = replace(definition, address=None)
     stages, report = _run(definition, worker, swap)
     held = stages.document_store.count_documents()
     stages.document_store.close()
@@ -125,7 +128,7 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "t
     from lodestone.pipelines.stages import cut_at_embedder
 
     err = console(stderr=True)
-    executor = make_executor(definition.executor, definition.address, worker)
+    runner = make_executor(definition.executor, definition.address, worker)
     stages = cut_at_embedder(load_pipeline(definition.pipeline, index=definition.index))
     serving = stages.document_store
     if swap:
@@ -133,7 +136,7 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "t
         stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}-next"))
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     with guard, Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, executor)
+        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, runner)
         report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
     if swap:
         swapping.swap(serving, stages.document_store, report)

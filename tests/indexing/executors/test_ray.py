@@ -22,7 +22,7 @@ from lodestone import ElasticsearchStore, FaissDocumentStore
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing import IndexingJob, Limits, Report, Settings
-from lodestone.indexing.executors import LocalExecutor, RayExecutor
+from lodestone.indexing.executors import LocalExecutor, RayExecutor, make_executor
 from lodestone.indexing.executors.ray_cluster import Shares, shares
 from lodestone.indexing.sources import SourceFile
 from lodestone.pipelines import load_pipeline
@@ -244,8 +244,15 @@ def test_a_cluster_that_does_not_answer_is_named(texts: Path, tmp_path: Path, mo
         IndexingJob(made, settings=Settings(workers=0), executor=RayExecutor()).run([texts])
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'lodestone\[ray\]'"):
-        IndexingJob(made, executor=RayExecutor()).run([texts])
+        make_executor("ray")
     made.document_store.close()
+
+
+def test_an_executor_that_does_not_exist_and_an_address_without_ray_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="executor must be one of local, ray, got 'spark'"):
+        make_executor("spark")
+    with pytest.raises(ConfigurationError, match="'head:6379', is for the executor ray, and the executor is local"):
+        make_executor("local", "head:6379")
 
 
 @pytest.mark.parametrize(
