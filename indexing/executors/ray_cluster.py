@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from lodestone.components.errors import ConfigurationError
 
 _logger = logging.getLogger(__name__)
+_REACH_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,13 @@ def connected(address: str | None) -> Iterator[Any]:
     alone = {"include_dashboard": False, "num_cpus": _cpus()} if address == "local" else {}
     with _own_signals():
         try:
+            _reach(address)
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **alone)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             words = str(error).split("\n")[0]
             raise ConfigurationError(
-                f"no Ray cluster can be reached at {address} ({words}); see that `ray status` shows it, or leave "
-                "--address out to start Ray on this machine"
+                f"no Ray cluster can be reached at {address} ({words}); give HOST:PORT of its head on a machine that "
+                "belongs to it, or leave the address out to start Ray on this machine"
             ) from error
     try:
         with _off_the_terminal():
@@ -106,6 +109,20 @@ def last_line(error: Exception) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def _reach(address: str) -> None:
+    """Try an address for seconds: Ray itself would for minutes, and then end the process.
+
+    :raises OSError: If nothing answers there.
+    :raises ValueError: If it is no address.
+    """
+    if address in ("local", "auto"):
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or "://" in address:
+        raise ValueError("not of the form HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_SECONDS).close()
 
 
 def _cpus() -> int:

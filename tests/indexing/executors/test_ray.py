@@ -238,8 +238,9 @@ def test_a_compressed_tar_archive_is_refused_since_it_is_unpacked_on_one_machine
 
 def test_a_cluster_that_does_not_answer_is_named(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = stages(FaissDocumentStore(str(tmp_path / "index")), TextFileToDocument())
-    with pytest.raises(ConfigurationError, match="no Ray cluster can be reached at nonsense"):
-        IndexingJob(made, executor=RayExecutor("nonsense")).run([texts])
+    for address, reason in {"nonsense": "not of the form HOST:PORT", "127.0.0.1:1": "Connection refused"}.items():
+        with pytest.raises(ConfigurationError, match=rf"no Ray cluster can be reached at {address} \(.*{reason}"):
+            IndexingJob(made, executor=RayExecutor(address)).run([texts])
     with pytest.raises(ConfigurationError, match="workers must be at least 1 with the executor ray, got 0"):
         IndexingJob(made, settings=Settings(workers=0), executor=RayExecutor()).run([texts])
     monkeypatch.setitem(sys.modules, "ray", None)
