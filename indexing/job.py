@@ -3,20 +3,15 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
-from lodestone.indexing.archives import Scratch
-from lodestone.indexing.backlog import Backlog, CancelledError, Item
-from lodestone.indexing.conversion import Rules, Task
-from lodestone.indexing.converting import WorkerPool, convert_here
-from lodestone.indexing.embedding import embed, warm_up
+from lodestone.indexing.archives import Scratch, no_scratch
+from lodestone.indexing.conversion import Rules
+from lodestone.indexing.executors import Executor, LocalExecutor, Work
 from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.planning import Plan
 from lodestone.indexing.report import Report
@@ -24,14 +19,9 @@ from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
 from lodestone.indexing.sources import Scope, Source, SourceFile, find_scopes
 from lodestone.indexing.stopping import stopped_by_signals
-from lodestone.indexing.worker_process import WorkerProcess
 from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.models import check_embedding_model, remember_embedding_model
 from lodestone.pipelines.stages import IndexingStages
-
-_LOOK_SECONDS = 0.2
-# Batches are whole, and so the same in every run, unless filling one takes so long that a kill would cost too much.
-_PATIENCE_SECONDS = 30.0
 
 
 class Progress(Protocol):
@@ -47,7 +37,7 @@ class Progress(Protocol):
 class IndexingJob:
     """Indexes folders and files with an indexing pipeline into a store with a ledger.
 
-    Worker processes convert, this one embeds and writes, all at the same time. Each batch of files is written together:
+    What is to be converted, embedded and written is left to an executor. Each batch of files is written together:
     their passages, their texts and their entries in the ledger, which come last or in the same transaction. A job that
     was killed is simply run again; what is in the ledger is not read twice. SIGTERM and Ctrl-C end a job after the
     batch that it is at.
@@ -56,7 +46,7 @@ class IndexingJob:
     :param progress: Told what happens; None for nobody.
     :param settings: Workers, batches and limits; None for the defaults.
     :param metadata: Which metadata documents get by rule; None for none.
-    :param worker: A worker process that was started ahead; None for none. The job ends it.
+    :param executor: Does the work; None for a `LocalExecutor`. The job closes it.
     :raises ConfigurationError: If the pipeline writes to another kind of store, or the index was made with another
         embedding model.
     """
@@ -67,7 +57,7 @@ class IndexingJob:
         progress: Progress | None = None,
         settings: Settings | None = None,
         metadata: MetadataRules | None = None,
-        worker: WorkerProcess | None = None,
+        executor: Executor | None = None,
     ) -> None:
         if not isinstance(stages.document_store, SourceStore):
             kind = type(stages.document_store).__name__
@@ -79,7 +69,7 @@ class IndexingJob:
         self._progress = progress
         self._settings = Settings() if settings is None else settings
         self._rules = Rules(self._settings.limits, MetadataRules() if metadata is None else metadata)
-        self._worker = worker
+        self._executor = LocalExecutor() if executor is None else executor
         self._report = Report()
         self._stop = threading.Event()
         check_embedding_model(self._store, stages.embedder)
@@ -114,8 +104,7 @@ class IndexingJob:
             self._stop.set()
         finally:
             scratch.remove()
-            if self._worker is not None:
-                self._worker.kill()
+            self._executor.close()
         self._report.stopped = self._stop.is_set()
         self._store.save()
         self._report.sort()
@@ -124,7 +113,8 @@ class IndexingJob:
 
     def _run(self, scopes: list[Scope], scratch: Scratch, prune: bool, verify: bool) -> None:
         leave_out = str(Path(self._store.path).resolve())
-        scanner = Scanner(self._settings.limits, scratch.folder, self._settings.archives, leave_out)
+        unpacked = scratch.folder if self._executor.is_local else no_scratch
+        scanner = Scanner(self._settings.limits, unpacked, self._settings.archives, leave_out)
         scans = [(scope, scanner.scan(scope)) for scope in scopes]
         for scope, found in scans:
             if found.is_empty:
@@ -155,60 +145,12 @@ class IndexingJob:
         if self._progress is not None:
             self._progress.start(len(todo), sum(source.size for source in todo))
         if todo:
-            self._convert_and_write(todo, plan)
+            writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._done)
+            tasks = plan.tasks(todo)
+            self._executor.run(Work(tasks, self._stages, self._rules, self._settings, writer, self._stop))
         self._report.files = len(sources) - tables + len(plan.rows)
         self._report.unchanged += len(sources) - len(todo) + plan.unchanged_rows
         self._report.skipped.extend(plan.repeated_rows)
-
-    def _convert_and_write(self, todo: list[SourceFile], plan: Plan) -> None:
-        """One thread minds the converters, one writes, this one embeds."""
-        backlog = Backlog(self._settings.batch_passages, self._settings.batch_files)
-        writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._done)
-        with ThreadPoolExecutor(2) as threads:
-            converting = threads.submit(self._convert, plan.tasks(todo), backlog)
-            writing: Future[None] | None = None
-            try:
-                warm_up(self._stages.embedder)
-                taken = time.monotonic()
-                while not self._stop.is_set():
-                    is_urgent = time.monotonic() - taken > _PATIENCE_SECONDS
-                    batch = backlog.take(_LOOK_SECONDS, whole=not is_urgent)
-                    if batch is None:
-                        break
-                    if not batch:
-                        continue
-                    taken = time.monotonic()
-                    embedded = self._embedded(batch)
-                    if writing is not None:
-                        writing.result()
-                    writing = threads.submit(writer.write, embedded)
-            finally:
-                backlog.cancel()
-            if writing is not None:
-                writing.result()
-            converting.result()
-
-    def _convert(self, tasks: Iterator[Task], backlog: Backlog) -> None:
-        stage, processes = self._stages.converting, self._settings.processes
-        try:
-            if processes == 0:
-                convert_here(stage, self._rules, tasks, backlog.put)
-            else:
-                pool = WorkerPool(stage, self._rules, processes, self._worker)
-                self._worker = None
-                pool.run(tasks, backlog.put, lambda: backlog.is_cancelled)
-        except CancelledError:
-            return
-        finally:
-            backlog.end()
-
-    def _embedded(self, batch: list[Item]) -> list[Item]:
-        passages = [passage for _, conversion in batch for passage in conversion.passages]
-        embedded = iter(embed(self._stages.embedder, passages) if passages else [])
-        return [
-            (task, replace(conversion, passages=list(islice(embedded, len(conversion.passages)))))
-            for task, conversion in batch
-        ]
 
     def _done(self, source: SourceFile, passages: int, failed: bool) -> None:
         if self._progress is not None:

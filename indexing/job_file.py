@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lodestone.components.errors import ConfigurationError
+from lodestone.indexing.executors import EXECUTORS
 from lodestone.indexing.limits import Limits
 from lodestone.indexing.metadata import RESERVED, MetadataRules, path_pattern
 from lodestone.indexing.patterns import Patterns
@@ -18,6 +19,7 @@ from lodestone.pipelines.problem import Problem, did_you_mean, shown
 
 DEFAULT_PIPELINE = "indexing_faiss"
 _FLAGS = ("prune", "verify")
+_EXECUTION = ("executor", "address")
 _LONGEST = 1_000_000
 
 
@@ -32,6 +34,8 @@ class JobDefinition:
     :param metadata: Which metadata documents get.
     :param prune: Whether to delete what is gone even if that is most of it.
     :param verify: Whether to compare files by hash.
+    :param executor: Where the work is done: "local" or "ray".
+    :param address: Of the Ray cluster.
     """
 
     sources: list[Source]
@@ -41,6 +45,8 @@ class JobDefinition:
     metadata: MetadataRules = field(default_factory=MetadataRules)
     prune: bool = False
     verify: bool = False
+    executor: str = "local"
+    address: str | None = None
 
     def overridden(self, *, limits: dict[str, Any], workers: int | None, **given: Any) -> "JobDefinition":
         """The job with some of it replaced.
@@ -88,7 +94,9 @@ class _JobReader:
 
     def read(self) -> JobDefinition:
         keys = ("sources", "pipeline", "index", "include", "exclude", "metadata", "limits", "workers")
-        job = self._mapping((), self._definition.data, (*keys, "batch_passages", "batch_files", "archives", *_FLAGS))
+        job = self._mapping(
+            (), self._definition.data, (*keys, "batch_passages", "batch_files", "archives", *_EXECUTION, *_FLAGS)
+        )
         patterns = Patterns(self._texts(("include",), job), self._texts(("exclude",), job))
         sources = self._sources(job, patterns)
         settings = {
@@ -99,10 +107,11 @@ class _JobReader:
         pipeline, index = self._pipeline(job), self._path(self._text(("index",), job))
         metadata, limits, archives = self._metadata(job), self._limits(job), self._flag(("archives",), job, True)
         prune, verify = (self._flag((name,), job, False) for name in _FLAGS)
+        executor, address = self._executor(job)
         if self._problems:
             raise ConfigurationError("\n".join(map(str, sorted(set(self._problems)))))
         whole = Settings(**settings, archives=archives, limits=Limits(**limits))
-        return JobDefinition(sources, pipeline, index, whole, metadata, prune, verify)
+        return JobDefinition(sources, pipeline, index, whole, metadata, prune, verify, executor, address)
 
     def _sources(self, job: dict[str, Any], everywhere: Patterns) -> list[Source]:
         given = job.get("sources")
@@ -161,6 +170,16 @@ class _JobReader:
             for name in names
             if limits.get(name) is not None
         }
+
+    def _executor(self, job: dict[str, Any]) -> tuple[str, str | None]:
+        executor, address = (self._text((name,), job) for name in _EXECUTION)
+        executor = "local" if executor is None else executor
+        if executor not in EXECUTORS:
+            hint = did_you_mean(executor, EXECUTORS)
+            self._refuse(("executor",), f"executor must be one of {', '.join(EXECUTORS)}, got {shown(executor)}.{hint}")
+        elif executor == "local" and address is not None:
+            self._refuse(("address",), "address is for the executor ray; add executor: ray")
+        return executor, address
 
     def _pipeline(self, job: dict[str, Any]) -> str:
         name = self._text(("pipeline",), job)

@@ -48,12 +48,28 @@ class BatchWriter:
 
         :param batch: Documents with what became of them.
         """
+        self.account(batch, self.store(batch))
+
+    def store(self, batch: list[Item]) -> list[SourceRecord]:
+        """Write what was converted or failed into the store, without accounting for it.
+
+        :param batch: Documents with what became of them.
+        :returns: What the ledger holds of them now.
+        """
         entries = [
             (self._record(task.source, conversion), conversion.texts, conversion.passages)
             for task, conversion in batch
             if conversion.state in ("converted", "failed")
         ]
-        written = {(record.root, record.path): record for record, _, _ in self._write(entries)}
+        return [record for record, _, _ in self._write(entries)]
+
+    def account(self, batch: list[Item], records: list[SourceRecord]) -> None:
+        """Account for a batch that `store` has written, here or on another machine.
+
+        :param batch: Documents with what became of them; their texts and passages may be left out by now.
+        :param records: What `store` returned.
+        """
+        written = {(record.root, record.path): record for record in records}
         same = [task.source for task, conversion in batch if conversion.state == "same"]
         if same:
             before = [(self._known[source.root, source.path], source) for source in same]
@@ -65,7 +81,7 @@ class BatchWriter:
             self._account(task.source, conversion, record)
             self._report.note_time(task.source.shown, conversion.seconds)
             failed = conversion.state in ("failed", "unreadable")
-            self._done(task.source, len(conversion.passages), failed)
+            self._done(task.source, record.passages if record is not None else 0, failed)
 
     def _write(self, entries: list[Entry]) -> list[Entry]:
         """Write entries, a document that the store cannot hold as failed."""

@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +64,14 @@ def index(
         bool,
         typer.Option("--swap", help="Elasticsearch: build a new index, and let it take the old one's place when done."),
     ] = False,
+    executor: Annotated[
+        str | None,
+        typer.Option("--executor", metavar="local|ray", help="Where the work is done  [default: local]"),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="A", help="Ray cluster  [default: RAY_ADDRESS, or one of its own]"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index folders and files; run it again to bring the index up to date, or to go on after it was stopped."""
@@ -88,7 +97,11 @@ def index(
         limits={"seconds": max_seconds, "memory": max_memory, "megabytes": max_size},
         prune=prune,
         verify=verify,
+        executor=executor,
+        address=address,
     )
+    if executor == "local" and address is None:
+        definition = replace(definition, address=None)
     stages, report = _run(definition, worker, swap)
     held = stages.document_store.count_documents()
     stages.document_store.close()
@@ -110,10 +123,12 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "t
     from rich.progress import Progress as Bar
 
     from lodestone.indexing import IndexingJob, swapping
+    from lodestone.indexing.executors import make_executor
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
 
     err = console(stderr=True)
+    runner = make_executor(definition.executor, definition.address, worker)
     stages = cut_at_embedder(load_pipeline(definition.pipeline, index=definition.index))
     serving = stages.document_store
     if swap:
@@ -121,7 +136,7 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "t
         stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}-next"))
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     with guard, Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, worker)
+        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, runner)
         report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
     if swap:
         swapping.swap(serving, stages.document_store, report)

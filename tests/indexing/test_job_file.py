@@ -32,6 +32,8 @@ batch_files: 20
 archives: false
 prune: true
 verify: true
+executor: ray
+address: head:6379
 """
 
 
@@ -55,6 +57,8 @@ def test_a_job_file_says_everything_and_its_paths_are_relative_to_it(tmp_path: P
         metadata=MetadataRules("{team}/**", ("author",), {"tenant": "acme", "level": 3}),
         prune=True,
         verify=True,
+        executor="ray",
+        address="head:6379",
     )
 
 
@@ -94,6 +98,11 @@ def test_what_is_given_besides_goes_before_the_job_file(tmp_path: Path) -> None:
         ("sources: [a]\nmetadata:\n  path: '{source}/x'", "job.yaml:3: 'source' is a field that passages use"),
         ("sources: [a]\nmetadata:\n  path: '{a}/{a}'", "job.yaml:3: metadata.path is no pattern"),
         ("sources: [a]\nmetadata:\n  set: [x]", "job.yaml:3: metadata.set must be a mapping"),
+        (
+            "sources: [a]\nexecutor: rey",
+            "job.yaml:2: executor must be one of local, ray, got 'rey'.*Did you mean 'ray'?",
+        ),
+        ("sources: [a]\naddress: head:6379", "job.yaml:2: address is for the executor ray; add executor: ray"),
         ("sources: [a]\nsources: [b]", "job.yaml:2: the key 'sources' was already given on line 1"),
         ("sources: [!!python/name:os.system '']", "job.yaml:1: the YAML tag"),
     ],

@@ -1,5 +1,9 @@
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -88,3 +92,52 @@ def test_urls_with_passwords_are_refused_and_not_shown(tmp_path: Path, url: str)
 @pytest.mark.parametrize("url", ["abfs://container@account/x", "memory://bucket/docs/a@b:c", "github://me:docs@main/x"])
 def test_urls_with_an_at_sign_but_no_password_are_taken(url: str) -> None:
     assert find_scopes([Source(url)], {})[0].folder == url
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder, and logs nothing."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A web server, its URL, and the folder that it shows."""
+    folder = tmp_path / "site" / "docs"
+    (folder / "in").mkdir(parents=True)
+    (folder / "a.txt").write_text("one")
+    (folder / "in" / "b.txt").write_text("two")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/docs", folder
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_file_of_a_web_server_is_indexed_by_its_url(site: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = site
+    assert index_texts(tmp_path / "index", f"{url}/a.txt").indexed == 1
+    assert texts(tmp_path / "index") == {"a.txt/a.txt": "one"}
+    (folder / "a.txt").write_text("eins")
+    assert index_texts(tmp_path / "index", f"{url}/a.txt").indexed == 1
+    assert texts(tmp_path / "index") == {"a.txt/a.txt": "eins"}
+
+
+def test_a_folder_that_a_web_server_lists_is_indexed_with_what_is_in_it(site: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = site
+    report = index_texts(tmp_path / "index", f"{url}/")
+    assert texts(tmp_path / "index") == {"docs/a.txt": "one", "docs/in/b.txt": "two"}
+    assert report.complete
+    (folder / "in" / "b.txt").unlink()
+    assert index_texts(tmp_path / "index", f"{url}/", prune=True).deleted == 1
+
+
+def test_a_web_page_that_is_missing_is_named_and_what_was_indexed_stays(site: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = site
+    index_texts(tmp_path / "index", f"{url}/a.txt")
+    (folder / "a.txt").unlink()
+    report = index_texts(tmp_path / "index", f"{url}/a.txt", prune=True)
+    assert (report.complete, len(report.failed), len(texts(tmp_path / "index"))) == (False, 1, 1)

@@ -1,7 +1,10 @@
+import datetime
 import json
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 from small_jobs import index_texts, metas, texts
 
 from lodestone.indexing import Source
@@ -17,6 +20,8 @@ RECORDS = [
 def write(file: Path, records: list[dict[str, str]]) -> Source:
     if file.suffix == ".jsonl":
         file.write_text("\n".join(map(json.dumps, records)))
+    elif file.suffix == ".parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(records), file)
     else:
         import csv
 
@@ -28,7 +33,7 @@ def write(file: Path, records: list[dict[str, str]]) -> Source:
     return Source(str(file.parent), columns=COLUMNS)
 
 
-@pytest.mark.parametrize("name", ["faq.jsonl", "faq.csv", "faq.tsv"])
+@pytest.mark.parametrize("name", ["faq.jsonl", "faq.csv", "faq.tsv", "faq.parquet"])
 def test_rows_are_documents_that_come_and_go_and_change_by_themselves(tmp_path: Path, name: str) -> None:
     file, index = tmp_path / "docs" / name, tmp_path / "index"
     file.parent.mkdir()
@@ -100,3 +105,20 @@ def test_halves_of_characters_in_an_id_or_metadata_do_not_end_the_job(tmp_path: 
     assert index_texts(tmp_path / "index", source).complete
     assert texts(tmp_path / "index") == {"root/a.jsonl/k?": "x", "root/a.jsonl/b": "y"}
     assert metas(tmp_path / "index")["a.jsonl/k?"]["team"] == "?"
+
+
+def test_values_of_any_type_in_parquet_become_text_and_plain_metadata(tmp_path: Path) -> None:
+    day = datetime.date(2024, 5, 1)
+    records = [{"text": ["a", "b"], "day": day, "score": 1.5, "none": None, "raw": b"x"}]
+    parquet.write_table(pyarrow.Table.from_pylist(records), tmp_path / "a.parquet")
+    (row,) = rows(str(tmp_path / "a.parquet"), Columns(("text",), ("day", "score", "none", "raw")))
+    assert (row.text, row.meta) == ('["a", "b"]', {"day": "2024-05-01", "score": 1.5, "raw": "b'x'", "row": 1})
+
+
+def test_parquet_that_is_damaged_or_has_not_the_columns_is_told(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.Table.from_pylist([{"title": "x", "body": "y"}]), tmp_path / "a.parquet")
+    with pytest.raises(TableError, match="there is no column 'text'; it has title, body"):
+        list(rows(str(tmp_path / "a.parquet"), Columns(("text",))))
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:50])
+    with pytest.raises(TableError, match="cannot be read as a table"):
+        list(rows(str(tmp_path / "b.parquet"), Columns(("title",))))
