@@ -17,11 +17,13 @@ from lodestone.indexing.backlog import Backlog, CancelledError, Item
 from lodestone.indexing.conversion import Rules, Task
 from lodestone.indexing.converting import WorkerPool, convert_here
 from lodestone.indexing.embedding import embed, warm_up
+from lodestone.indexing.finding import find_again
 from lodestone.indexing.metadata import MetadataRules
-from lodestone.indexing.planning import Plan
-from lodestone.indexing.report import Report
+from lodestone.indexing.planning import Key, Plan
+from lodestone.indexing.report import Copy, Report
 from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
+from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import Scope, Source, SourceFile, find_scopes
 from lodestone.indexing.stopping import stopped_by_signals
 from lodestone.indexing.worker_process import WorkerProcess
@@ -130,11 +132,24 @@ class IndexingJob:
             if found.is_empty:
                 raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
         roots = dict.fromkeys(scope.root for scope in scopes)
-        known = {(record.root, record.path): record for root in roots for record in self._store.sources(root)}
+        ledger = list(self._store.sources())
+        known = {(record.root, record.path): record for record in ledger if record.root in roots}
         plan = Plan(known, self._fingerprint(), verify)
-        self._index(scans, plan)
+        for record in ledger:
+            if record.root not in roots:
+                plan.duplicates.add(record)
+        sources = {(source.root, source.path): source for _, found in scans for source in found.files}
+        self._index(scans, sources, plan)
         if not self._stop.is_set():
-            self._delete_gone(scans, plan, prune)
+            gone = self._gone(scans, plan, prune)
+            plan.duplicates.leave(gone)
+            self._pass_on(sources, plan, scanner)
+            if gone and not self._stop.is_set():
+                self._store.delete_sources(gone)
+                self._report.deleted += len(gone)
+        self._report.duplicates = [
+            Copy(self._shown(copy, scopes), self._shown(owner, scopes)) for copy, owner in plan.duplicates.found()
+        ]
 
     def _fingerprint(self) -> str:
         """What decides what comes out: the pipeline, and the rules for metadata where there are any."""
@@ -142,30 +157,64 @@ class IndexingJob:
             return self._stages.fingerprint
         return hashlib.sha256(f"{self._stages.fingerprint} {self._rules.metadata}".encode()).hexdigest()
 
-    def _index(self, scans: list[tuple[Scope, Scan]], plan: Plan) -> None:
-        # Two sources may hold the same file.
-        sources = {(source.root, source.path): source for _, found in scans for source in found.files}
+    def _index(self, scans: list[tuple[Scope, Scan]], sources: dict[Key, SourceFile], plan: Plan) -> None:
         for scope, found in scans:
             self._report.failed.extend(found.unreadable)
             self._report.skipped.extend(found.skipped)
             self._store.set_root(scope.root, scope.folder)
-        todo = [source for source in sources.values() if not plan.is_current(source)]
+        # A copy of what is gone is somebody's copy no more, even if what is gone is so much that it stays.
+        plan.duplicates.leave([key for scope, found in scans for key in plan.gone(scope, found, sources)])
+        plan.put_off(sources, int(self._settings.limits.megabytes * 2**20))
+        later = {(source.root, source.path) for source in plan.later}
+        todo = [source for key, source in sources.items() if key not in later and not plan.is_current(source)]
         tables = sum(source.columns is not None for source in todo)
         remember_embedding_model(self._store, self._stages.embedder)
         if self._progress is not None:
             self._progress.start(len(todo), sum(source.size for source in todo))
         if todo:
-            self._convert_and_write(todo, plan)
+            self._convert_and_write(plan.tasks(todo), plan)
         self._report.files = len(sources) - tables + len(plan.rows)
-        self._report.unchanged += len(sources) - len(todo) + plan.unchanged_rows
+        self._report.unchanged += len(sources) - len(todo) - len(later) + plan.unchanged_rows
         self._report.skipped.extend(plan.repeated_rows)
 
-    def _convert_and_write(self, todo: list[SourceFile], plan: Plan) -> None:
+    def _pass_on(self, sources: dict[Key, SourceFile], plan: Plan, scanner: Scanner) -> None:
+        """Convert copies of what is not there any more, and then what they were copies of, if it has changed."""
+        roots, later = self._store.roots(), list(plan.later)
+        while not self._stop.is_set():
+            heirs = plan.duplicates.heirs()
+            if not heirs and not later:
+                break
+            found = {(source.root, source.path): source for source in plan.found_again(sources, heirs)}
+            for key in heirs:
+                if key not in sources and key not in plan.rows:
+                    record, source = (
+                        self._store.source(*key),
+                        find_again(scanner, key[0], roots.get(key[0], ""), key[1]),
+                    )
+                    if record is not None and source is not None:
+                        plan.known[key], found[key] = record, source
+                elif not plan.duplicates.is_found(key):
+                    self._report.unchanged -= 1
+            if not heirs:
+                found, later = {(source.root, source.path): source for source in later}, []
+            if found:
+                self._convert_and_write((Task(found[key]) for key in sorted(found)), plan)
+        if (orphans := plan.duplicates.orphans()) and not self._stop.is_set():
+            self._report.incomplete = True
+            self._report.warnings.append(_missing(orphans))
+
+    def _shown(self, key: Key, scopes: list[Scope]) -> str:
+        """A document as the user would type it, if this job has to do with it."""
+        root, path = key
+        scope = next((scope for scope in scopes if scope.root == root and scope.holds(path)), None)
+        return printable(f"{root}/{path}") if scope is None else scope.show(path)
+
+    def _convert_and_write(self, tasks: Iterator[Task], plan: Plan) -> None:
         """One thread minds the converters, one writes, this one embeds."""
         backlog = Backlog(self._settings.batch_passages, self._settings.batch_files)
-        writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._done)
+        writer = BatchWriter(self._store, plan, self._report, self._done)
         with ThreadPoolExecutor(2) as threads:
-            converting = threads.submit(self._convert, plan.tasks(todo), backlog)
+            converting = threads.submit(self._convert, tasks, backlog)
             writing: Future[None] | None = None
             try:
                 warm_up(self._stages.embedder)
@@ -178,7 +227,7 @@ class IndexingJob:
                     if not batch:
                         continue
                     taken = time.monotonic()
-                    embedded = self._embedded(batch)
+                    embedded = self._embedded(writer.settle(batch))
                     if writing is not None:
                         writing.result()
                     writing = threads.submit(writer.write, embedded)
@@ -214,21 +263,31 @@ class IndexingJob:
         if self._progress is not None:
             self._progress.done(source, passages, failed)
 
-    def _delete_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:
+    def _gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> list[Key]:
+        """What is to be deleted."""
         here = {(source.root, source.path) for _, found in scans for source in found.files if source.columns is None}
         here |= plan.rows
+        doomed: dict[Key, None] = {}
         for scope, found in scans:
-            unseen = tuple(found.hidden_behind) + tuple(f"{path}/" for _, path in plan.unread_tables)
-            held = [path for root, path in plan.known if root == scope.root and scope.holds(path)]
-            gone = [path for path in held if (scope.root, path) not in here and not path.startswith(unseen)]
-            if not gone:
-                continue
-            if len(gone) * 2 > len(held) and not prune:
+            gone = plan.gone(scope, found, here)
+            held = sum(root == scope.root and scope.holds(path) for root, path in plan.known) if gone else 0
+            if len(gone) * 2 > held and not prune:
                 self._report.incomplete = True
                 self._report.warnings.append(
-                    f"{len(gone)} of the {len(held)} files that the index holds of {scope.shown} are gone from there; "
+                    f"{len(gone)} of the {held} files that the index holds of {scope.shown} are gone from there; "
                     "their passages stay. If that is meant, run again with --prune"
                 )
                 continue
-            self._store.delete_sources([(scope.root, path) for path in gone])
-            self._report.deleted += len(gone)
+            doomed |= dict.fromkeys(gone)
+        return list(doomed)
+
+
+def _missing(orphans: list[Key]) -> str:
+    """What to do about copies that could not be converted."""
+    named = ", ".join(printable(f"{root}/{path}") for root, path in orphans[:3])
+    more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
+    roots = ", ".join(sorted({printable(root) for root, _ in orphans}))
+    return (
+        f"{named}{more}: the index lacks what is in there, as it was held for files that are gone or have changed; "
+        f"run `lodestone index` on {roots}, too"
+    )

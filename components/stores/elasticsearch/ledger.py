@@ -174,7 +174,37 @@ class LedgerIndex:
         query = {"bool": {"filter": parts}}
         for hits in self._passages.pages(query, _FIELDS, self._passages.ledger, ["root", "path"]):
             for hit in hits:
-                yield SourceRecord(**{name: hit["_source"][name] for name in _FIELDS})
+                yield _record(hit["_source"])
+
+    def source(self, root: str, path: str) -> SourceRecord | None:
+        """One file of the ledger, as it was last written; None if it is not there.
+
+        :param root: Name of its root.
+        :param path: Its path in it.
+        """
+        if not self.exists():
+            return None
+        with explained(self._passages.shown):
+            answer = self._passages.client.options(ignore_status=404).get(
+                index=self._passages.ledger, id=_row_id(root, path)
+            )
+        return _record(answer["_source"]) if answer.get("found") else None
+
+    def copies(self, root: str, path: str) -> list[tuple[str, str]]:
+        """The other files with the same content, type and metadata as a file.
+
+        :param root: Name of the file's root.
+        :param path: Its path in it.
+        :returns: Root and path of each, in this order; [] for a file that is not in the ledger.
+        """
+        record = self.source(root, path)
+        if record is None or not record.identity:
+            return []
+        self._passages.refresh(self._passages.ledger)
+        query = {"bool": {"filter": [{"term": {"kind": "source"}}, {"term": {"identity": record.identity}}]}}
+        pages = self._passages.pages(query, ["root", "path"], self._passages.ledger, ["root", "path"])
+        found = [(hit["_source"]["root"], hit["_source"]["path"]) for hits in pages for hit in hits]
+        return [copy for copy in found if copy != (root, path)]
 
     def source_text(self, source_id: str) -> str | None:
         """The converted text of a document, in which its passages' offsets count; None if it is not stored.
@@ -266,6 +296,11 @@ class LedgerIndex:
             self._passages.refresh(alias)
             self._write(Action("delete", alias, identifier) for identifier in doomed)
         return len(doomed)
+
+
+def _record(stored: dict[str, Any]) -> SourceRecord:
+    """A record as it was stored, maybe by an earlier version with fewer fields."""
+    return SourceRecord(**{name: stored[name] for name in _FIELDS if name in stored})
 
 
 def _check_named(record: SourceRecord, passages: Sequence[Document]) -> None:
