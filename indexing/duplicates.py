@@ -34,8 +34,6 @@ class Duplicates:
         self._tried: set[Key] = set()
         self._found: dict[Key, str] = {}
         self._lock = threading.Lock()
-        for record in known.values():
-            self.add(record)
 
     def add(self, record: SourceRecord) -> None:
         """Learn of a document in the ledger.
@@ -51,10 +49,13 @@ class Duplicates:
             self._owners[record.identity] = min(key, self._owners.get(record.identity, key))
 
     def is_settled(self, record: SourceRecord) -> bool:
-        """Whether a document is still what the ledger says: an owner, or a copy of one that stands before it."""
+        """Whether a document is still what the ledger says: an owner, or a copy of one that stands before it.
+
+        A copy of nothing is left as it is, too: the first of its identity is an heir.
+        """
         owner, key = self._owners.get(record.identity), (record.root, record.path)
         if record.state == "duplicate":
-            return owner is not None and owner < key
+            return owner is None or owner < key
         return not record.identity or owner == key
 
     def owners_of_copies(self) -> list[Key]:

@@ -4,20 +4,15 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.archives import Scratch
-from lodestone.indexing.backlog import Backlog, CancelledError, Item
 from lodestone.indexing.conversion import Rules, Task
-from lodestone.indexing.converting import WorkerPool, convert_here
-from lodestone.indexing.embedding import embed, warm_up
-from lodestone.indexing.finding import find_again
+from lodestone.indexing.executors import Executor, LocalExecutor, Work
+from lodestone.indexing.heirs import Finder, pass_on
 from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.planning import Key, Plan
 from lodestone.indexing.report import Copy, Report
@@ -26,14 +21,9 @@ from lodestone.indexing.settings import Settings
 from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import Scope, Source, SourceFile, find_scopes
 from lodestone.indexing.stopping import stopped_by_signals
-from lodestone.indexing.worker_process import WorkerProcess
 from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.models import check_embedding_model, remember_embedding_model
 from lodestone.pipelines.stages import IndexingStages
-
-_LOOK_SECONDS = 0.2
-# Batches are whole, and so the same in every run, unless filling one takes so long that a kill would cost too much.
-_PATIENCE_SECONDS = 30.0
 
 
 class Progress(Protocol):
@@ -49,7 +39,7 @@ class Progress(Protocol):
 class IndexingJob:
     """Indexes folders and files with an indexing pipeline into a store with a ledger.
 
-    Worker processes convert, this one embeds and writes, all at the same time. Each batch of files is written together:
+    What is to be converted, embedded and written is left to an executor. Each batch of files is written together:
     their passages, their texts and their entries in the ledger, which come last or in the same transaction. A job that
     was killed is simply run again; what is in the ledger is not read twice. SIGTERM and Ctrl-C end a job after the
     batch that it is at.
@@ -58,7 +48,7 @@ class IndexingJob:
     :param progress: Told what happens; None for nobody.
     :param settings: Workers, batches and limits; None for the defaults.
     :param metadata: Which metadata documents get by rule; None for none.
-    :param worker: A worker process that was started ahead; None for none. The job ends it.
+    :param executor: Does the work; None for a `LocalExecutor`. The job closes it.
     :raises ConfigurationError: If the pipeline writes to another kind of store, or the index was made with another
         embedding model.
     """
@@ -69,7 +59,7 @@ class IndexingJob:
         progress: Progress | None = None,
         settings: Settings | None = None,
         metadata: MetadataRules | None = None,
-        worker: WorkerProcess | None = None,
+        executor: Executor | None = None,
     ) -> None:
         if not isinstance(stages.document_store, SourceStore):
             kind = type(stages.document_store).__name__
@@ -81,7 +71,7 @@ class IndexingJob:
         self._progress = progress
         self._settings = Settings() if settings is None else settings
         self._rules = Rules(self._settings.limits, MetadataRules() if metadata is None else metadata)
-        self._worker = worker
+        self._executor = LocalExecutor() if executor is None else executor
         self._report = Report()
         self._stop = threading.Event()
         check_embedding_model(self._store, stages.embedder)
@@ -116,8 +106,7 @@ class IndexingJob:
             self._stop.set()
         finally:
             scratch.remove()
-            if self._worker is not None:
-                self._worker.kill()
+            self._executor.close()
         self._report.stopped = self._stop.is_set()
         self._store.save()
         self._report.sort()
@@ -131,19 +120,19 @@ class IndexingJob:
         for scope, found in scans:
             if found.is_empty:
                 raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
-        roots = dict.fromkeys(scope.root for scope in scopes)
-        ledger = list(self._store.sources())
-        known = {(record.root, record.path): record for record in ledger if record.root in roots}
-        plan = Plan(known, self._fingerprint(), verify)
-        for record in ledger:
-            if record.root not in roots:
-                plan.duplicates.add(record)
+        plan = Plan({}, self._fingerprint(), verify)
+        roots = {scope.root for scope in scopes}
+        for record in self._store.sources():
+            plan.duplicates.add(record)
+            if record.root in roots:
+                plan.known[record.root, record.path] = record
         sources = {(source.root, source.path): source for _, found in scans for source in found.files}
         self._index(scans, sources, plan)
         if not self._stop.is_set():
             gone = self._gone(scans, plan, prune)
             plan.duplicates.leave(gone)
-            self._pass_on(sources, plan, scanner)
+            find = Finder(self._store, plan, sources, scanner)
+            pass_on(find, lambda tasks: self._work(tasks, plan), self._report, self._stop)
             if gone and not self._stop.is_set():
                 self._store.delete_sources(gone)
                 self._report.deleted += len(gone)
@@ -172,92 +161,20 @@ class IndexingJob:
         if self._progress is not None:
             self._progress.start(len(todo), sum(source.size for source in todo))
         if todo:
-            self._convert_and_write(plan.tasks(todo), plan)
+            self._work(plan.tasks(todo), plan)
         self._report.files = len(sources) - tables + len(plan.rows)
         self._report.unchanged += len(sources) - len(todo) - len(later) + plan.unchanged_rows
         self._report.skipped.extend(plan.repeated_rows)
 
-    def _pass_on(self, sources: dict[Key, SourceFile], plan: Plan, scanner: Scanner) -> None:
-        """Convert copies of what is not there any more, and then what they were copies of, if it has changed."""
-        roots, later = self._store.roots(), list(plan.later)
-        while not self._stop.is_set():
-            heirs = plan.duplicates.heirs()
-            if not heirs and not later:
-                break
-            found = {(source.root, source.path): source for source in plan.found_again(sources, heirs)}
-            for key in heirs:
-                if key not in sources and key not in plan.rows:
-                    record, source = (
-                        self._store.source(*key),
-                        find_again(scanner, key[0], roots.get(key[0], ""), key[1]),
-                    )
-                    if record is not None and source is not None:
-                        plan.known[key], found[key] = record, source
-                elif not plan.duplicates.is_found(key):
-                    self._report.unchanged -= 1
-            if not heirs:
-                found, later = {(source.root, source.path): source for source in later}, []
-            if found:
-                self._convert_and_write((Task(found[key]) for key in sorted(found)), plan)
-        if (orphans := plan.duplicates.orphans()) and not self._stop.is_set():
-            self._report.incomplete = True
-            self._report.warnings.append(_missing(orphans))
+    def _work(self, tasks: Iterator[Task], plan: Plan) -> None:
+        writer = BatchWriter(self._store, plan, self._report, self._done)
+        self._executor.run(Work(tasks, self._stages, self._rules, self._settings, writer, self._stop))
 
     def _shown(self, key: Key, scopes: list[Scope]) -> str:
-        """A document as the user would type it, if this job has to do with it."""
+        """A document as the user would type it, if this job looks after it."""
         root, path = key
         scope = next((scope for scope in scopes if scope.root == root and scope.holds(path)), None)
         return printable(f"{root}/{path}") if scope is None else scope.show(path)
-
-    def _convert_and_write(self, tasks: Iterator[Task], plan: Plan) -> None:
-        """One thread minds the converters, one writes, this one embeds."""
-        backlog = Backlog(self._settings.batch_passages, self._settings.batch_files)
-        writer = BatchWriter(self._store, plan, self._report, self._done)
-        with ThreadPoolExecutor(2) as threads:
-            converting = threads.submit(self._convert, tasks, backlog)
-            writing: Future[None] | None = None
-            try:
-                warm_up(self._stages.embedder)
-                taken = time.monotonic()
-                while not self._stop.is_set():
-                    is_urgent = time.monotonic() - taken > _PATIENCE_SECONDS
-                    batch = backlog.take(_LOOK_SECONDS, whole=not is_urgent)
-                    if batch is None:
-                        break
-                    if not batch:
-                        continue
-                    taken = time.monotonic()
-                    embedded = self._embedded(writer.settle(batch))
-                    if writing is not None:
-                        writing.result()
-                    writing = threads.submit(writer.write, embedded)
-            finally:
-                backlog.cancel()
-            if writing is not None:
-                writing.result()
-            converting.result()
-
-    def _convert(self, tasks: Iterator[Task], backlog: Backlog) -> None:
-        stage, processes = self._stages.converting, self._settings.processes
-        try:
-            if processes == 0:
-                convert_here(stage, self._rules, tasks, backlog.put)
-            else:
-                pool = WorkerPool(stage, self._rules, processes, self._worker)
-                self._worker = None
-                pool.run(tasks, backlog.put, lambda: backlog.is_cancelled)
-        except CancelledError:
-            return
-        finally:
-            backlog.end()
-
-    def _embedded(self, batch: list[Item]) -> list[Item]:
-        passages = [passage for _, conversion in batch for passage in conversion.passages]
-        embedded = iter(embed(self._stages.embedder, passages) if passages else [])
-        return [
-            (task, replace(conversion, passages=list(islice(embedded, len(conversion.passages)))))
-            for task, conversion in batch
-        ]
 
     def _done(self, source: SourceFile, passages: int, failed: bool) -> None:
         if self._progress is not None:
@@ -280,14 +197,3 @@ class IndexingJob:
                 continue
             doomed |= dict.fromkeys(gone)
         return list(doomed)
-
-
-def _missing(orphans: list[Key]) -> str:
-    """What to do about copies that could not be converted."""
-    named = ", ".join(printable(f"{root}/{path}") for root, path in orphans[:3])
-    more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
-    roots = ", ".join(sorted({printable(root) for root, _ in orphans}))
-    return (
-        f"{named}{more}: the index lacks what is in there, as it was held for files that are gone or have changed; "
-        f"run `lodestone index` on {roots}, too"
-    )

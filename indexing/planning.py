@@ -23,7 +23,7 @@ Known = dict[Key, SourceRecord]
 class Plan:
     """Tells what is to be converted from what the ledger says of it.
 
-    :param known: What the ledger holds, by root and path.
+    :param known: What the ledger holds of the job's roots, by root and path.
     :param fingerprint: That of the pipeline.
     :param verify: Whether to compare documents by hash instead of size and time.
     :param later: Documents that have had copies and have changed: they are converted after these, so that what they

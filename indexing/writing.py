@@ -132,7 +132,7 @@ class BatchWriter:
             error=conversion.reason or None,
             passages=len(conversion.passages),
             indexed_at=time.time(),
-            seconds=round(conversion.seconds, 3),
+            seconds=conversion.seconds,
             identity=conversion.identity,
         )
 

@@ -110,6 +110,7 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "t
     from rich.progress import Progress as Bar
 
     from lodestone.indexing import IndexingJob, swapping
+    from lodestone.indexing.executors import LocalExecutor
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
 
@@ -121,7 +122,7 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "t
         stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}-next"))
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     with guard, Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, worker)
+        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, LocalExecutor(worker))
         report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
     if swap:
         swapping.swap(serving, stages.document_store, report)
