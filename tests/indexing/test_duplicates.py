@@ -1,5 +1,6 @@
 """Documents that exist more than once: the first path has the passages, the others are its copies."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -304,6 +305,10 @@ NAMES = st.sampled_from([f"{root}/{name}.txt" for root in ("r", "s") for name in
 CONTENTS = st.sampled_from(["one", "two", "nothing", "odd"])
 
 
+class KilledError(Exception):
+    """A job ends here."""
+
+
 class Machine(RuleBasedStateMachine):
     """Files of two folders change between runs over either or both; the ledger is compared with what a model says."""
 
@@ -356,6 +361,31 @@ class Machine(RuleBasedStateMachine):
                 # Whoever owns it: what is in the folder is in the index.
                 assert file.read_text() in {*held.values(), "nothing", "odd"}
 
+    @rule(roots=st.sampled_from(["r", "rs"]), writes=st.integers(0, 4), done=st.booleans())
+    def kill(self, roots: str, writes: int, done: bool) -> None:
+        """A run that ends at one of its writes, before or after it has been done."""
+        left = [writes]
+
+        def dying(method: Any) -> Any:
+            def call(store: FaissDocumentStore, *arguments: Any) -> Any:
+                left[0] -= 1
+                if left[0] < 0 and not done:
+                    raise KilledError
+                result = method(store, *arguments)
+                if left[0] < 0:
+                    raise KilledError
+                return result
+
+            return call
+
+        with pytest.MonkeyPatch.context() as patched, contextlib.suppress(KilledError):
+            for name in ("write_sources", "touch_sources", "delete_sources"):
+                patched.setattr(FaissDocumentStore, name, dying(getattr(FaissDocumentStore, name)))
+            folders = [self.top / root for root in roots]
+            index_texts(self.index, *folders, settings=Settings(workers=0, batch_files=1), prune=True)
+        FaissDocumentStore(str(self.index)).close()
+        self.stale |= {"r", "s"}
+
     @invariant()
     def is_the_one_index(self) -> None:
         if self.stale or not self.index.exists():
@@ -370,5 +400,5 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_whatever_happens_each_content_is_indexed_once_under_its_first_path() -> None:
-    checked = settings(max_examples=400, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    checked = settings(max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Machine, settings=checked)  # type: ignore[no-untyped-call]

@@ -29,6 +29,7 @@ _STATE = "state"
 _FIELDS = [field.name for field in dataclasses.fields(SourceRecord)]
 _ATTEMPTS = 20
 _MOST_UNSEEN = 100_000
+_MOST_COPIES = 1000
 _FILES_AT_ONCE = 1000
 
 
@@ -191,20 +192,26 @@ class LedgerIndex:
         return _record(answer["_source"]) if answer.get("found") else None
 
     def copies(self, root: str, path: str) -> list[tuple[str, str]]:
-        """The other files with the same content, type and metadata as a file.
+        """The other files with the same content, type and metadata as a file, as searches see them.
 
         :param root: Name of the file's root.
         :param path: Its path in it.
-        :returns: Root and path of each, in this order; [] for a file that is not in the ledger.
+        :returns: Root and path of each, in this order, 1,000 at most; [] for a file that is not in the ledger.
         """
         record = self.source(root, path)
         if record is None or not record.identity:
             return []
-        self._passages.refresh(self._passages.ledger)
-        query = {"bool": {"filter": [{"term": {"kind": "source"}}, {"term": {"identity": record.identity}}]}}
-        pages = self._passages.pages(query, ["root", "path"], self._passages.ledger, ["root", "path"])
-        found = [(hit["_source"]["root"], hit["_source"]["path"]) for hits in pages for hit in hits]
-        return [copy for copy in found if copy != (root, path)]
+        with explained(self._passages.shown):
+            hits = self._passages.client.search(
+                index=self._passages.ledger,
+                query={"term": {"identity": record.identity}},
+                size=_MOST_COPIES + 1,
+                sort=["root", "path"],
+                source={"includes": ["root", "path"]},
+                allow_partial_search_results=False,
+            )["hits"]["hits"]
+        found = [(hit["_source"]["root"], hit["_source"]["path"]) for hit in hits]
+        return [copy for copy in found if copy != (root, path)][:_MOST_COPIES]
 
     def source_text(self, source_id: str) -> str | None:
         """The converted text of a document, in which its passages' offsets count; None if it is not stored.
