@@ -167,6 +167,16 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
+def no_scratch() -> Path:
+    """In the place of a scratch folder where other machines read the documents.
+
+    :raises ArchiveError: Always.
+    """
+    raise ArchiveError(
+        "a compressed tar archive is unpacked on one machine only: unpack it first, or run without --executor ray"
+    )
+
+
 class Scratch:
     """A folder for what must be unpacked, made when it is first needed and removed in the end."""
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
+from typing import Any
 
 from lodestone.components.errors import LodestoneError
 from lodestone.indexing.conversion import Conversion, OutOfMemoryError, Rules, Task, convert
@@ -37,16 +38,16 @@ def convert_here(stage: ConvertingStage, rules: Rules, tasks: Iterable[Task], de
 class WorkerPool:
     """Worker processes and the documents that they have not been given yet.
 
-    :param stage: The pipeline.
+    :param description: Of the pipeline: `ConvertingStage.to_dict`.
     :param rules: How, besides.
     :param processes: How many workers at most, at least 1.
     :param first: A worker that was started ahead, if any; it belongs to the pool from now on.
     """
 
     def __init__(
-        self, stage: ConvertingStage, rules: Rules, processes: int, first: WorkerProcess | None = None
+        self, description: dict[str, Any], rules: Rules, processes: int, first: WorkerProcess | None = None
     ) -> None:
-        self._description = stage.to_dict()
+        self._description = description
         self._rules = rules
         self._limits = rules.limits
         self._processes = processes
@@ -58,7 +59,7 @@ class WorkerPool:
         self._second_tries: set[tuple[str, str]] = set()
 
     def run(self, tasks: Iterable[Task], deliver: Deliver, stopped: Callable[[], bool]) -> None:
-        """Convert documents.
+        """Convert documents; the workers stay for the next ones.
 
         :param tasks: The documents.
         :param deliver: Called with each document and what became of it, in no particular order; may block.
@@ -66,15 +67,17 @@ class WorkerPool:
         :raises LodestoneError: If workers cannot be started.
         """
         self._source = iter(tasks)
-        try:
-            while not stopped():
-                self._feed()
-                if not any(worker.tasks for worker in self._workers):
-                    break
-                self._collect(deliver)
-        finally:
-            for worker in [*self._workers, *([self._spare] if self._spare is not None else [])]:
-                worker.kill()
+        while not stopped():
+            self._feed()
+            if not any(worker.tasks for worker in self._workers):
+                break
+            self._collect(deliver)
+
+    def close(self) -> None:
+        """End the workers, whatever they are doing."""
+        for worker in [*self._workers, *([self._spare] if self._spare is not None else [])]:
+            worker.kill()
+        self._workers, self._spare = [], None
 
     def _feed(self) -> None:
         while (task := self._next()) is not None:

@@ -18,7 +18,7 @@ class Duplicates:
     the owner takes over, so that in the end the order in which documents came makes no difference. Where an owner is
     lost, its copies are `heirs`, to be converted next.
 
-    Batches are to be settled in the order in which they are written. All methods may be called from any thread.
+    All methods may be called from any thread.
 
     :param known: What the ledger holds of the roots that a job is about, by root and path; heirs from elsewhere are to
         be added to it.
@@ -86,6 +86,15 @@ class Duplicates:
         with self._lock:
             self._forget(key, identity)
 
+    def owner_before(self, key: Key, identity: str) -> Key | None:
+        """The owner of a document's identity, if that is another one, which stands before it.
+
+        :param key: Root and path of the document.
+        :param identity: Its identity.
+        """
+        owner = self._owners.get(identity)
+        return owner if owner is not None and owner < key else None
+
     def settle(self, batch: Sequence[Item]) -> list[Item]:
         """Decide which documents of a batch are copies.
 
@@ -131,9 +140,11 @@ class Duplicates:
     def _settled(self, key: Key, conversion: Conversion) -> Conversion:
         before = self._known.get(key)
         if conversion.state not in ("converted", "same"):
+            self._tried.add(key)
             if conversion.state == "failed" and before is not None:
                 self._forget(key, before.identity)
-            self._tried.add(key)
+            if conversion.state == "unreadable" and (before is None or before.state == "failed"):
+                return replace(conversion, state="failed")  # nothing is held of it that could stay
             return conversion
         identity = conversion.identity
         if before is not None and before.identity != identity:

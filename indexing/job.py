@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
-from lodestone.indexing.archives import Scratch
+from lodestone.indexing.archives import Scratch, no_scratch
 from lodestone.indexing.conversion import Rules, Task
 from lodestone.indexing.executors import Executor, LocalExecutor, Work
 from lodestone.indexing.heirs import Finder, pass_on
@@ -115,7 +115,8 @@ class IndexingJob:
 
     def _run(self, scopes: list[Scope], scratch: Scratch, prune: bool, verify: bool) -> None:
         leave_out = str(Path(self._store.path).resolve())
-        scanner = Scanner(self._settings.limits, scratch.folder, self._settings.archives, leave_out)
+        unpacked = scratch.folder if self._executor.is_local else no_scratch
+        scanner = Scanner(self._settings.limits, unpacked, self._settings.archives, leave_out)
         scans = [(scope, scanner.scan(scope)) for scope in scopes]
         for scope, found in scans:
             if found.is_empty:

@@ -26,6 +26,7 @@ class Plan:
     :param known: What the ledger holds of the job's roots, by root and path.
     :param fingerprint: That of the pipeline.
     :param verify: Whether to compare documents by hash instead of size and time.
+    :param counted: Passages of the documents that the report counts as indexed.
     :param later: Documents that have had copies and have changed: they are converted after these, so that what they
         have in common with them is never missing.
     """
@@ -33,6 +34,7 @@ class Plan:
     known: Known
     fingerprint: str
     verify: bool = False
+    counted: dict[Key, int] = field(default_factory=dict)
     later: list[SourceFile] = field(default_factory=list)
     rows: set[Key] = field(default_factory=set)
     unchanged_rows: int = 0

@@ -19,7 +19,7 @@ from lodestone.indexing.sources import SourceFile
 Entry = tuple[SourceRecord, list[SourceText], list[Document]]
 
 # What is written, and the states that it has in the ledger.
-_WRITTEN = {"converted": "indexed", "duplicate": "duplicate", "failed": "failed"}
+_STATES = {"converted": "indexed", "duplicate": "duplicate", "failed": "failed"}
 
 
 class BatchWriter:
@@ -46,7 +46,7 @@ class BatchWriter:
     def settle(self, batch: list[Item]) -> list[Item]:
         """Decide which documents of a batch are copies of others, so that these are not embedded.
 
-        :param batch: Documents that are converted. Batches are to be written in the order in which they are settled.
+        :param batch: Documents that are converted; all are settled in one place, and written in any order.
         :returns: The same, by root and path; of copies nothing is left to embed.
         """
         return self._plan.duplicates.settle(batch)
@@ -56,49 +56,75 @@ class BatchWriter:
 
         :param batch: Documents with what became of them.
         """
+        self.account(batch, self.store(batch))
+
+    def store(self, batch: list[Item]) -> list[SourceRecord]:
+        """Write what was converted or failed into the store, without accounting for it.
+
+        :param batch: Documents with what became of them.
+        :returns: What the ledger holds of them now.
+        """
+        now = [(task, self._as_it_is_now(task, conversion)) for task, conversion in batch]
         entries = [
             (self._record(task.source, conversion), conversion.texts, conversion.passages)
-            for task, conversion in batch
-            if conversion.state in _WRITTEN or (conversion.state == "unreadable" and not self._holds(task.key))
+            for task, conversion in now
+            if conversion.state in _STATES
         ]
-        written = {_key(entry): entry[0] for entry in self._write(entries, self._replaced(batch, entries))}
+        return [record for record, _, _ in self._write(entries, self._replaced(now, entries))]
+
+    def account(self, batch: list[Item], records: list[SourceRecord]) -> None:
+        """Account for a batch that `store` has written, here or on another machine.
+
+        :param batch: Documents with what became of them; their texts and passages may be left out by now.
+        :param records: What `store` returned.
+        """
+        written = {(record.root, record.path): record for record in records}
         if touched := [record for task, conversion in batch if (record := self._touched(task, conversion)) is not None]:
             self._store.touch_sources(touched)
         for task, conversion in batch:
-            self._account(task.source, conversion, written.get(task.key))
+            record = written.get(task.key)
+            self._tell(task.key, conversion, record)
+            self._account(task.source, conversion, record)
             self._report.note_time(task.source.shown, conversion.seconds)
             failed = conversion.state in ("failed", "unreadable")
-            self._done(task.source, len(conversion.passages), failed)
+            self._done(task.source, record.passages if record is not None else 0, failed)
 
-    def _holds(self, key: Key) -> bool:
-        """Whether the index held a document, or knew it for a copy, before the job."""
-        return key in self._plan.known and self._plan.known[key].state != "failed"
+    def _as_it_is_now(self, task: Task, conversion: Conversion) -> Conversion:
+        """What became of a document, which may have been found to be a copy since it was settled."""
+        if conversion.state == "converted" and self._plan.duplicates.owner_before(task.key, conversion.identity):
+            return replace(conversion, state="duplicate", texts=[], passages=[])
+        return conversion
 
     def _touched(self, task: Task, conversion: Conversion) -> SourceRecord | None:
         """A document's record if only that changes: its time, or that it cannot be read now."""
-        source, record = task.source, self._plan.known.get(task.key)
-        if conversion.state == "same" and record is not None:
-            changed = replace(record, size=source.size, mtime_ns=source.mtime_ns, error=None)
-            return replace(changed, identity=conversion.identity)
-        if conversion.state == "unreadable" and self._holds(task.key):
-            held = self._store.source(*task.key)
-            return None if held is None else replace(held, error=conversion.reason)
-        return None
+        if conversion.state not in ("same", "unreadable"):
+            return None
+        record, source = self._plan.known.get(task.key), task.source
+        if conversion.state == "unreadable" or self._plan.duplicates.owner_before(task.key, conversion.identity):
+            record = self._store.source(*task.key)  # it may have become a copy in this run
+        if record is None:
+            return None
+        if conversion.state == "unreadable":
+            return replace(record, error=conversion.reason)
+        changed = replace(record, size=source.size, mtime_ns=source.mtime_ns)
+        return replace(changed, identity=conversion.identity, error=None)
 
     def _replaced(self, batch: list[Item], entries: list[Entry]) -> dict[Key, Entry]:
         """Owners that become copies, by root and path of the documents that take over from them."""
         here = {_key(entry) for entry in entries}
-        replaced: dict[Key, Entry] = {}
-        for task, conversion in batch:
-            if conversion.replaces is None or conversion.replaces in here:
-                continue
-            record = self._store.source(*conversion.replaces)
-            if record is not None and (record.state, record.identity) == ("indexed", conversion.identity):
-                replaced[task.key] = replace(record, state="duplicate", passages=0), [], []
-                if self._plan.duplicates.is_found(conversion.replaces):  # it is of this run, and was counted
-                    self._report.indexed -= 1
-                    self._report.passages -= record.passages
-        return replaced
+        replaced = {
+            task.key: self._as_copy(conversion.replaces, conversion.identity)
+            for task, conversion in batch
+            if conversion.replaces is not None and conversion.replaces not in here
+        }
+        return {key: entry for key, entry in replaced.items() if entry is not None}
+
+    def _as_copy(self, key: Key, identity: str) -> Entry | None:
+        """How an owner is written as a copy; None if it owns nothing."""
+        record = self._store.source(*key)
+        if record is None or (record.state, record.identity) != ("indexed", identity):
+            return None
+        return replace(record, state="duplicate", passages=0), [], []
 
     def _write(self, entries: list[Entry], replaced: dict[Key, Entry]) -> list[Entry]:
         """Write entries, a document that the store cannot hold as failed."""
@@ -110,15 +136,29 @@ class BatchWriter:
                 raise
             stored = {_key(entry) for entry in storable if entry[0].state == "indexed"}
             still = [entry for key, entry in replaced.items() if key in stored]
-            written, refused = storable, self._store.write_sources([*storable, *still])
-        else:
-            written = entries
-        if refused:
-            written = [_failed(entry, refused[_key(entry)]) if _key(entry) in refused else entry for entry in written]
-        for (meant, _, _), (record, _, _) in zip(entries, written, strict=True):
-            if meant.state != record.state:
-                self._plan.duplicates.lose((meant.root, meant.path), meant.identity)
-        return written
+            entries, refused = storable, self._store.write_sources([*storable, *still])
+        if not refused:
+            return entries
+        return [_failed(entry, refused[_key(entry)]) if _key(entry) in refused else entry for entry in entries]
+
+    def _tell(self, key: Key, conversion: Conversion, record: SourceRecord | None) -> None:
+        """Tell the plan what was written; where batches were written in another order than settled, mend it."""
+        plan, identity = self._plan, conversion.identity
+        if record is not None and record.state == "failed":
+            plan.duplicates.lose(key, identity)
+        elif (
+            record is not None and record.state == "indexed" and (owner := plan.duplicates.owner_before(key, identity))
+        ):
+            self._end_double(owner, key, identity)
+        if conversion.replaces is not None:
+            self._end_double(key, conversion.replaces, identity)
+            if (passages := plan.counted.pop(conversion.replaces, None)) is not None:
+                self._report.indexed -= 1
+                self._report.passages -= passages
+
+    def _end_double(self, owner: Key, copy: Key, identity: str) -> None:
+        if (entry := self._as_copy(copy, identity)) is not None and self._as_copy(owner, identity) is not None:
+            self._store.write_sources([entry])
 
     def _record(self, source: SourceFile, conversion: Conversion) -> SourceRecord:
         return SourceRecord(
@@ -128,7 +168,7 @@ class BatchWriter:
             mtime_ns=source.mtime_ns,
             content_hash=conversion.content_hash,
             pipeline=self._plan.fingerprint,
-            state=_WRITTEN.get(conversion.state, "failed"),
+            state=_STATES.get(conversion.state, "failed"),
             error=conversion.reason or None,
             passages=len(conversion.passages),
             indexed_at=time.time(),
@@ -137,9 +177,12 @@ class BatchWriter:
         )
 
     def _account(self, source: SourceFile, conversion: Conversion, record: SourceRecord | None) -> None:
-        if record is not None and record.state == "duplicate":
+        key = (source.root, source.path)
+        is_copy = self._plan.duplicates.owner_before(key, conversion.identity) is not None
+        if record is not None and record.state != "failed" and (is_copy or record.state == "duplicate"):
             return  # how many there are in the end, the plan knows
         if record is not None and record.error is None:
+            self._plan.counted[key] = record.passages
             self._report.indexed += 1
             self._report.passages += record.passages
         elif record is not None:
@@ -149,7 +192,7 @@ class BatchWriter:
         elif conversion.state == "unsupported":
             self._report.skipped.append(FileOutcome(source.shown, conversion.reason))
         else:
-            stays = " (what was indexed of it stays)" if self._holds((source.root, source.path)) else ""
+            stays = " (what was indexed of it stays)" if key in self._plan.known else ""
             self._report.failed.append(FileOutcome(source.shown, conversion.reason + stays))
 
 

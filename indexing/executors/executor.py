@@ -34,6 +34,10 @@ class Work:
 class Executor(Protocol):
     """Does the work of a job."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether documents are read on this machine only, so that they may be where no other sees them."""
+
     def run(self, work: Work) -> None:
         """Convert, embed and write every document, or as many as there are until the job is stopped.
 

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -22,6 +23,8 @@ class LocalExecutor:
 
     :param worker: A worker process that was started ahead; None for none. It belongs to the executor from now on.
     """
+
+    is_local = True
 
     def __init__(self, worker: WorkerProcess | None = None) -> None:
         self._worker = worker
@@ -65,9 +68,10 @@ class LocalExecutor:
             if processes == 0:
                 convert_here(stage, work.rules, work.tasks, backlog.put)
             else:
-                pool = WorkerPool(stage, work.rules, processes, self._worker)
+                pool = WorkerPool(stage.to_dict(), work.rules, processes, self._worker)
                 self._worker = None
-                pool.run(work.tasks, backlog.put, lambda: backlog.is_cancelled)
+                with closing(pool):
+                    pool.run(work.tasks, backlog.put, lambda: backlog.is_cancelled)
         except CancelledError:
             return
         finally:

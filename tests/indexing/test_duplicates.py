@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import random
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,12 @@ from small_jobs import stages, texts
 from lodestone import FaissDocumentStore
 from lodestone.components.stores import SourceRecord
 from lodestone.indexing import IndexingJob, MetadataRules, Report, Settings, Source
+from lodestone.indexing.conversion import Task, convert
+from lodestone.indexing.executors import Work
+from lodestone.indexing.planning import Plan
 from lodestone.indexing.removal import remove
 from lodestone.indexing.report import Copy
+from lodestone.indexing.sources import SourceFile
 from lodestone.indexing.tables import Columns
 
 
@@ -286,8 +292,6 @@ def _failed(record: SourceRecord) -> SourceRecord:
 
 @pytest.mark.parametrize("batch", [1, 2, 1024])
 def test_the_order_of_batches_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    from lodestone.indexing.planning import Plan
-
     docs = folder(tmp_path / "docs", **{f"n{number}": f"text {number % 3}" for number in range(9)})
     index_texts(tmp_path / "one", docs)
     tasks = Plan.tasks
@@ -296,6 +300,46 @@ def test_the_order_of_batches_makes_no_difference(tmp_path: Path, monkeypatch: p
     assert texts(tmp_path / "two") == texts(tmp_path / "one")
     assert (report.indexed, report.passages, len(report.duplicates)) == (3, 3, 6)
     check(tmp_path / "two")
+
+
+class Shuffled:
+    """An executor that settles all batches before it writes any, the last one first, as many machines might."""
+
+    is_local = True
+
+    def run(self, work: Work) -> None:
+        batches = [
+            work.writer.settle([(task, convert(task, work.stages.converting, work.rules))]) for task in work.tasks
+        ]
+        for batch in reversed(batches):
+            work.writer.write(batch)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_batches_may_be_written_in_another_order_than_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    docs = folder(tmp_path / "docs", **{f"n{number}": f"text {number % 3}" for number in range(9)})
+    tasks = Plan.tasks
+
+    def shuffled(plan: Plan, sources: list[SourceFile]) -> Iterator[Task]:
+        found = list(tasks(plan, sources))
+        random.Random(seed).shuffle(found)
+        return iter(found)
+
+    monkeypatch.setattr(Plan, "tasks", shuffled)
+    counts = []
+    for _ in range(2):
+        made = stages(tmp_path / "index", HostileConverter())
+        report = IndexingJob(made, executor=Shuffled()).run([docs], verify=True)
+        made.document_store.close()
+        check(tmp_path / "index")
+        assert sorted(texts(tmp_path / "index")) == ["docs/n0.txt", "docs/n1.txt", "docs/n2.txt"]
+        counts.append((report.indexed, report.passages, report.unchanged, len(report.duplicates)))
+    assert counts == [(3, 3, 0, 6), (0, 0, 9, 0)]
 
 
 # Every write waits for a disk.
