@@ -15,6 +15,7 @@ from haystack.dataclasses import ByteStream, Document
 
 from lodestone.components.stores import SourceText
 from lodestone.indexing.contents import TooLargeError
+from lodestone.indexing.identity import identity_of
 from lodestone.indexing.limits import Limits
 from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.reasons import why_empty, why_failed
@@ -25,7 +26,7 @@ from lodestone.pipelines.stages import ConvertingStage
 mimetypes.add_type("text/plain", ".log")
 mimetypes.add_type("text/markdown", ".markdown")
 
-State = Literal["converted", "same", "failed", "unreadable", "unsupported"]
+State = Literal["converted", "same", "duplicate", "failed", "unreadable", "unsupported"]
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,14 @@ class Rules:
 class Conversion:
     """What became of a file.
 
-    :param state: "converted"; "same" if its bytes have the hash that is known; "failed" if there is nothing to index
-        in it; "unreadable" if its bytes cannot be had, and what the index holds of it stays; "unsupported" if no
-        component of the pipeline takes files of its type.
+    :param state: "converted"; "same" if its bytes have the hash that is known; "duplicate" if another file with its
+        identity has the passages; "failed" if there is nothing to index in it; "unreadable" if its bytes cannot be had,
+        and what the index holds of it stays; "unsupported" if no component of the pipeline takes files of its type.
     :param reason: Why it was not converted, for people.
     :param content_hash: SHA-256 of its bytes, hexadecimal; "" if they were not all read.
+    :param identity: See `identity_of`; "" if it is not known.
+    :param replaces: Root and path of the document that has had the passages until now, and is a duplicate of it from
+        now on; None if there is none.
     :param texts: Its documents' texts.
     :param passages: Its passages, not embedded.
     :param seconds: Time that it took.
@@ -74,6 +78,8 @@ class Conversion:
     state: State
     reason: str = ""
     content_hash: str = ""
+    identity: str = ""
+    replaces: tuple[str, str] | None = None
     texts: list[SourceText] = field(default_factory=list)
     passages: list[Document] = field(default_factory=list)
     seconds: float = 0.0
@@ -112,12 +118,14 @@ def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
     except _UnreadableError as error:
         return Conversion("unreadable", str(error))
     content_hash = source.version if source.version is not None else hashlib.sha256(data).hexdigest()
-    if content_hash == task.known_hash:
-        return Conversion("same", content_hash=content_hash)
     mime_type, compression = (source.mime_type, None) if source.mime_type else mimetypes.guess_type(source.path)
+    ruled, own = rules.metadata.fields(source.root, source.path, data), source.meta or {}
+    identity = identity_of(source.path, data, mime_type, ruled, own)
+    if content_hash == task.known_hash:
+        return Conversion("same", content_hash=content_hash, identity=identity)
     if compression is not None:
         return Conversion("unsupported", f"compressed with {compression}; unpack it first")
-    given = {**rules.metadata.fields(source.root, source.path, data), **(source.meta or {})}
+    given = {**ruled, **own}
     meta = {"file_path": source.path.rsplit("/", 1)[-1], **given, "root": source.root, "source": source.path}
     if encoding := _encoding(data, mime_type):
         meta["encoding"] = encoding
@@ -139,7 +147,7 @@ def _converted(task: Task, stage: ConvertingStage, rules: Rules) -> Conversion:
         return Conversion("failed", f"it has {pages:,} pages, the limit is {limits.pages:,}", content_hash)
     texts = [SourceText(document.id, document.content or "", _true_meta(document)) for document in documents]
     passages = [replace(passage, meta=_true_meta(passage)) for passage in passages]
-    return Conversion("converted", "", content_hash, texts, passages)
+    return Conversion("converted", "", content_hash, identity, texts=texts, passages=passages)
 
 
 def _bytes(source: SourceFile, limits: Limits) -> bytes:

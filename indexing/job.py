@@ -3,20 +3,22 @@
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.archives import Scratch, no_scratch
-from lodestone.indexing.conversion import Rules
+from lodestone.indexing.conversion import Rules, Task
 from lodestone.indexing.executors import Executor, LocalExecutor, Work
+from lodestone.indexing.heirs import Finder, pass_on
 from lodestone.indexing.metadata import MetadataRules
-from lodestone.indexing.planning import Plan
-from lodestone.indexing.report import Report
+from lodestone.indexing.planning import Key, Plan
+from lodestone.indexing.report import Copy, Report
 from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
+from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import Scope, Source, SourceFile, find_scopes
 from lodestone.indexing.stopping import stopped_by_signals
 from lodestone.indexing.writing import BatchWriter
@@ -119,12 +121,25 @@ class IndexingJob:
         for scope, found in scans:
             if found.is_empty:
                 raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
-        roots = dict.fromkeys(scope.root for scope in scopes)
-        known = {(record.root, record.path): record for root in roots for record in self._store.sources(root)}
-        plan = Plan(known, self._fingerprint(), verify)
-        self._index(scans, plan)
+        plan = Plan({}, self._fingerprint(), verify)
+        roots = {scope.root for scope in scopes}
+        for record in self._store.sources():
+            plan.duplicates.add(record)
+            if record.root in roots:
+                plan.known[record.root, record.path] = record
+        sources = {(source.root, source.path): source for _, found in scans for source in found.files}
+        self._index(scans, sources, plan)
         if not self._stop.is_set():
-            self._delete_gone(scans, plan, prune)
+            gone = self._gone(scans, plan, prune)
+            plan.duplicates.leave(gone)
+            find = Finder(self._store, plan, sources, scanner)
+            pass_on(find, lambda tasks: self._work(tasks, plan), self._report, self._stop)
+            if gone and not self._stop.is_set():
+                self._store.delete_sources(gone)
+                self._report.deleted += len(gone)
+        self._report.duplicates = [
+            Copy(self._shown(copy, scopes), self._shown(owner, scopes)) for copy, owner in plan.duplicates.found()
+        ]
 
     def _fingerprint(self) -> str:
         """What decides what comes out: the pipeline, and the rules for metadata where there are any."""
@@ -132,45 +147,54 @@ class IndexingJob:
             return self._stages.fingerprint
         return hashlib.sha256(f"{self._stages.fingerprint} {self._rules.metadata}".encode()).hexdigest()
 
-    def _index(self, scans: list[tuple[Scope, Scan]], plan: Plan) -> None:
-        # Two sources may hold the same file.
-        sources = {(source.root, source.path): source for _, found in scans for source in found.files}
+    def _index(self, scans: list[tuple[Scope, Scan]], sources: dict[Key, SourceFile], plan: Plan) -> None:
         for scope, found in scans:
             self._report.failed.extend(found.unreadable)
             self._report.skipped.extend(found.skipped)
             self._store.set_root(scope.root, scope.folder)
-        todo = [source for source in sources.values() if not plan.is_current(source)]
+        # A copy of what is gone is somebody's copy no more, even if what is gone is so much that it stays.
+        plan.duplicates.leave([key for scope, found in scans for key in plan.gone(scope, found, sources)])
+        plan.put_off(sources, int(self._settings.limits.megabytes * 2**20))
+        later = {(source.root, source.path) for source in plan.later}
+        todo = [source for key, source in sources.items() if key not in later and not plan.is_current(source)]
         tables = sum(source.columns is not None for source in todo)
         remember_embedding_model(self._store, self._stages.embedder)
         if self._progress is not None:
             self._progress.start(len(todo), sum(source.size for source in todo))
         if todo:
-            writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._done)
-            tasks = plan.tasks(todo)
-            self._executor.run(Work(tasks, self._stages, self._rules, self._settings, writer, self._stop))
+            self._work(plan.tasks(todo), plan)
         self._report.files = len(sources) - tables + len(plan.rows)
-        self._report.unchanged += len(sources) - len(todo) + plan.unchanged_rows
+        self._report.unchanged += len(sources) - len(todo) - len(later) + plan.unchanged_rows
         self._report.skipped.extend(plan.repeated_rows)
+
+    def _work(self, tasks: Iterator[Task], plan: Plan) -> None:
+        writer = BatchWriter(self._store, plan, self._report, self._done)
+        self._executor.run(Work(tasks, self._stages, self._rules, self._settings, writer, self._stop))
+
+    def _shown(self, key: Key, scopes: list[Scope]) -> str:
+        """A document as the user would type it, if this job looks after it."""
+        root, path = key
+        scope = next((scope for scope in scopes if scope.root == root and scope.holds(path)), None)
+        return printable(f"{root}/{path}") if scope is None else scope.show(path)
 
     def _done(self, source: SourceFile, passages: int, failed: bool) -> None:
         if self._progress is not None:
             self._progress.done(source, passages, failed)
 
-    def _delete_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:
+    def _gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> list[Key]:
+        """What is to be deleted."""
         here = {(source.root, source.path) for _, found in scans for source in found.files if source.columns is None}
         here |= plan.rows
+        doomed: dict[Key, None] = {}
         for scope, found in scans:
-            unseen = tuple(found.hidden_behind) + tuple(f"{path}/" for _, path in plan.unread_tables)
-            held = [path for root, path in plan.known if root == scope.root and scope.holds(path)]
-            gone = [path for path in held if (scope.root, path) not in here and not path.startswith(unseen)]
-            if not gone:
-                continue
-            if len(gone) * 2 > len(held) and not prune:
+            gone = plan.gone(scope, found, here)
+            held = sum(root == scope.root and scope.holds(path) for root, path in plan.known) if gone else 0
+            if len(gone) * 2 > held and not prune:
                 self._report.incomplete = True
                 self._report.warnings.append(
-                    f"{len(gone)} of the {len(held)} files that the index holds of {scope.shown} are gone from there; "
+                    f"{len(gone)} of the {held} files that the index holds of {scope.shown} are gone from there; "
                     "their passages stay. If that is meant, run again with --prune"
                 )
                 continue
-            self._store.delete_sources([(scope.root, path) for path in gone])
-            self._report.deleted += len(gone)
+            doomed |= dict.fromkeys(gone)
+        return list(doomed)

@@ -1,10 +1,11 @@
 """Taking files out of an index."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from lodestone.components.errors import ConfigurationError
+from lodestone.components.stores import SourceRecord
 from lodestone.components.stores.source_store import SourceStore
 
 Entry = tuple[str, str]
@@ -16,11 +17,14 @@ class Removed:
 
     :param files: How many files.
     :param passages: How many passages they had.
+    :param copies: Files with the same content that are still in the index without it: the next run over their root
+        indexes them, the first of each as the one that has the passages.
     :param not_found: The paths that stand for no file in the index.
     """
 
     files: int = 0
     passages: int = 0
+    copies: list[str] = field(default_factory=list)
     not_found: list[str] = field(default_factory=list)
 
 
@@ -38,7 +42,8 @@ def remove(store: SourceStore, paths: Sequence[str]) -> Removed:
     if any(not path.strip() for path in paths):
         raise ConfigurationError("a path to delete must not be blank")
     folders = store.roots()
-    held = [(record.root, record.path) for record in store.sources()]
+    records = list(store.sources())
+    held = [_entry(record) for record in records]
     removed = Removed()
     doomed: dict[Entry, None] = {}
     for path in paths:
@@ -48,6 +53,7 @@ def remove(store: SourceStore, paths: Sequence[str]) -> Removed:
         doomed |= dict.fromkeys(matching)
     removed.passages = store.delete_sources(list(doomed)) if doomed else 0
     removed.files = len(doomed)
+    removed.copies = [f"{root}/{path}" for root, path in _left_alone(records, doomed)]
     for root in folders.keys() - {root for root, path in held if (root, path) not in doomed}:
         store.forget_root(root)
     store.save()
@@ -70,6 +76,18 @@ def _in_roots(given: str, held: Sequence[Entry]) -> list[Entry]:
         named = ", ".join(f"{root}/{os.path.normpath(given)}" for root in roots)
         raise ConfigurationError(f"{given} stands in several roots; name one of {named}")
     return matching
+
+
+def _left_alone(records: Sequence[SourceRecord], doomed: Collection[Entry]) -> list[Entry]:
+    """The copies of files that are deleted."""
+    owned = {record.identity for record in records if record.state == "indexed" and _entry(record) in doomed}
+    owned -= {record.identity for record in records if record.state == "indexed" and _entry(record) not in doomed}
+    copies = [record for record in records if record.state == "duplicate" and record.identity in owned]
+    return [entry for entry in map(_entry, copies) if entry not in doomed]
+
+
+def _entry(record: SourceRecord) -> Entry:
+    return record.root, record.path
 
 
 def _lies(name: str, wanted: set[str]) -> bool:

@@ -22,6 +22,7 @@ def as_text(report: Report) -> str:
     """
     verb = "Stopped after indexing" if report.stopped else "Indexed"
     counts = [f"{verb} {_counted(report.indexed, 'file')} ({_counted(report.passages, 'passage')})"]
+    counts += [_copies(len(report.duplicates))] if report.duplicates else []
     counts += [f"{report.unchanged} unchanged"] if report.unchanged else []
     counts += [f"{report.deleted} gone and deleted"] if report.deleted else []
     counts += [f"{len(report.failed)} failed"] if report.failed else []
@@ -49,6 +50,7 @@ def as_html(report: Report) -> str:
         ("Skipped", report.skipped),
     ):
         parts += _table(title, ((outcome.path, outcome.reason) for outcome in outcomes))
+    parts += _table("Copies of other files", ((copy.path, f"of {copy.copy_of}") for copy in report.duplicates))
     parts += _table("Slowest", ((path, f"{seconds:.1f} s") for path, seconds in report.slowest))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Indexing report</title><style>{_STYLE}</style>'
@@ -75,6 +77,10 @@ def write_report(report: Report, file: Path) -> None:
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> list[str]:
     cells = [f"<tr><td>{html.escape(name)}<td>{html.escape(text)}" for name, text in rows]
     return [f"<h2>{html.escape(title)} ({len(cells)})</h2><table>{''.join(cells)}</table>"] if cells else []
+
+
+def _copies(number: int) -> str:
+    return "1 copy of another file" if number == 1 else f"{number:,} copies of other files"
 
 
 def _counted(number: int, noun: str) -> str:

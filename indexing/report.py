@@ -20,6 +20,18 @@ class FileOutcome:
     reason: str
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A file with the same content, type and metadata as another.
+
+    :param path: Its path as the user would type it.
+    :param copy_of: That of the other, which has the passages; or root and path, if the job did not look after it.
+    """
+
+    path: str
+    copy_of: str
+
+
 @dataclass
 class Report:
     """Counts of one job, and every file that it could not index.
@@ -30,6 +42,7 @@ class Report:
     :param passages: Passages written.
     :param deleted: Files that are gone and whose passages were deleted.
     :param failed: Files that should have been indexed and could not be.
+    :param duplicates: Files that are new or changed and copies of others.
     :param skipped: Files that nothing in the pipeline can read, or that are not followed.
     :param slowest: Files that took longest to convert, with their seconds, the slowest first.
     :param warnings: What else the user should know.
@@ -44,6 +57,7 @@ class Report:
     passages: int = 0
     deleted: int = 0
     failed: list[FileOutcome] = field(default_factory=list)
+    duplicates: list[Copy] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
     slowest: list[tuple[str, float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -95,6 +109,7 @@ class Report:
             "failed": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.failed],
             "encrypted": [outcome.path for outcome in self.encrypted],
             "needs_ocr": [outcome.path for outcome in self.needs_ocr],
+            "duplicates": [{"path": copy.path, "copy_of": copy.copy_of} for copy in self.duplicates],
             "skipped": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.skipped],
             "slowest": [{"path": path, "seconds": round(seconds, 3)} for path, seconds in self.slowest],
             "warnings": self.warnings,

@@ -63,7 +63,7 @@ def _problem(store: Any, built: Any, report: Report) -> str | None:
     lost = sorted(
         f"{record.root}/{record.path}"
         for record in store.sources()
-        if record.state == "indexed" and (record.root, record.path) in failed
+        if record.state != "failed" and (record.root, record.path) in failed
     )
     if lost:
         return f"the new index lacks {len(lost)} files that the old one holds, as they failed ({', '.join(lost[:3])})"

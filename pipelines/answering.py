@@ -12,6 +12,7 @@ from haystack.dataclasses import ExtractedAnswer
 from haystack.errors import FilterError
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.pipelines.copies import Copies
 from lodestone.pipelines.models import check_embedding_model
 from lodestone.pipelines.stages import is_free
 from lodestone.pipelines.stores import require_index
@@ -58,11 +59,12 @@ class Answered:
     passages: list[Document]
     timings_ms: dict[str, float] = field(default_factory=dict)
 
-    def to_dict(self, *, model: str, index: str | None) -> dict[str, Any]:
+    def to_dict(self, *, model: str, index: str | None, copies: Copies | None = None) -> dict[str, Any]:
         """The answer to a question as JSON for programs.
 
         :param model: Name of the reader model.
         :param index: The index that was asked.
+        :param copies: Looks up the copies of documents; None to leave these out.
         """
         return {
             "id": self.question.id,
@@ -70,14 +72,14 @@ class Answered:
             "answered": self.answered,
             "no_answer_score": self.no_answer_score,
             "calibrated": self.calibrated,
-            "answers": [_answer_to_dict(answer) for answer in self.answers],
+            "answers": [_answer_to_dict(answer, copies) for answer in self.answers],
             "model": model,
             "index": index,
             "timings_ms": {stage: round(spent, 1) for stage, spent in self.timings_ms.items()},
         }
 
 
-def _answer_to_dict(answer: ExtractedAnswer) -> dict[str, Any]:
+def _answer_to_dict(answer: ExtractedAnswer, copies: Copies | None) -> dict[str, Any]:
     meta = answer.meta
     document = answer.document.meta if answer.document is not None else {}
     return {
@@ -92,8 +94,13 @@ def _answer_to_dict(answer: ExtractedAnswer) -> dict[str, Any]:
         "context_start": meta.get("context_start"),
         "context_end": meta.get("context_end"),
         "headings": document.get("headings", []),
-        "evidence": meta.get("evidence", []),
+        "evidence": [_with_copies(each, copies) for each in meta.get("evidence", [])],
     }
+
+
+def _with_copies(evidence: dict[str, Any], copies: Copies | None) -> dict[str, Any]:
+    found = [] if copies is None else copies.of(evidence)
+    return {**evidence, "copies": found} if found else evidence
 
 
 class QueryPipeline:
@@ -137,6 +144,10 @@ class QueryPipeline:
     def index(self) -> str | None:
         """The folder that is asked, or None for a store without one."""
         return str(self.store.path) if hasattr(self.store, "path") else None
+
+    def copies(self) -> Copies:
+        """Looks up the copies of the documents that answers and passages are from."""
+        return Copies(self.store)
 
     def warm_up(self) -> None:
         """Load every model of the pipeline; asking does it too."""

@@ -79,7 +79,7 @@ def describe(store: SourceStore) -> dict[str, Any]:
         "last_indexed": {f"{root}/{path}": _time(indexed_at) for root, path, indexed_at in last_sources},
         "writer": running_owner(Path(store.path)),
         "failed": {
-            f"{record.root}/{record.path}": record.error for record in store.sources() if record.state == "failed"
+            f"{record.root}/{record.path}": record.error for record in store.sources() if record.error is not None
         },
     }
 

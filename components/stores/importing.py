@@ -23,6 +23,8 @@ _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     str | None: (str, type(None)),
 }
 _SOURCE_FIELDS = {field.name: _JSON_TYPES[field.type] for field in dataclasses.fields(SourceRecord)}
+# Exports of earlier versions lack the others.
+_NEEDED = {field.name for field in dataclasses.fields(SourceRecord) if field.default is dataclasses.MISSING}
 
 
 class Importer:
@@ -142,8 +144,7 @@ class Importer:
 
     def _read_source(self, source: dict[str, Any]) -> None:
         texts = [SourceText(text["id"], text["text"], text["meta"]) for text in source.pop("texts")]
-        if source.keys() != _SOURCE_FIELDS.keys():
-            wrong = sorted(source.keys() ^ _SOURCE_FIELDS.keys())
+        if wrong := sorted((_NEEDED - source.keys()) | (source.keys() - _SOURCE_FIELDS.keys())):
             raise ValueError(f"a source must hold {', '.join(sorted(_SOURCE_FIELDS))}; wrong: {', '.join(wrong)}")
         for name, value in source.items():
             if type(value) not in _SOURCE_FIELDS[name]:

@@ -89,6 +89,21 @@ class Ledger:
         )
         return [SourceRecord(*row) for row in rows]
 
+    def record(self, root: str, path: str) -> SourceRecord | None:
+        """The record of one file, or None."""
+        rows = self._database.execute(f"SELECT {_COLUMNS} FROM sources WHERE (root, path) = (?, ?)", (root, path))
+        return SourceRecord(*rows[0]) if rows else None
+
+    def copies(self, root: str, path: str) -> list[tuple[str, str]]:
+        """Root and path of the other files with a file's identity."""
+        rows = self._database.execute(
+            "SELECT other.root, other.path FROM sources AS other JOIN sources AS this USING (identity) "
+            "WHERE (this.root, this.path) = (?, ?) AND identity <> '' AND other.identity <> '' "
+            "AND (other.root, other.path) <> (this.root, this.path) ORDER BY other.root, other.path",
+            (root, path),
+        )
+        return [(root, path) for root, path in rows]
+
     def text(self, source_id: str) -> str | None:
         """The text of one document, or None."""
         rows = self._database.execute("SELECT text FROM texts WHERE id = ? LIMIT 1", (source_id,))

@@ -88,6 +88,25 @@ class LedgerStore:
             yield from records
             last = (records[-1].root, records[-1].path)
 
+    def source(self, root: str, path: str) -> SourceRecord | None:
+        """One file of the ledger; None if it is not there.
+
+        :param root: Name of its root.
+        :param path: Its path in it.
+        """
+        with self._core.reading() as database:
+            return None if database is None else Ledger(database).record(root, path)
+
+    def copies(self, root: str, path: str) -> list[tuple[str, str]]:
+        """The other files with the same content, type and metadata as a file.
+
+        :param root: Name of the file's root.
+        :param path: Its path in it.
+        :returns: Root and path of each, in this order; [] for a file that is not in the ledger.
+        """
+        with self._core.reading() as database:
+            return [] if database is None else Ledger(database).copies(root, path)
+
     def source_text(self, source_id: str) -> str | None:
         """The converted text of a document, in which its passages' offsets count; None if it is not stored.
 

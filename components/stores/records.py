@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """One file that was indexed, or that failed to be.
+    """One file that was indexed, or that failed to be, or whose content another file has, too.
 
     :param root: Name of the folder that was indexed.
     :param path: POSIX path of the file within it.
@@ -14,10 +14,13 @@ class SourceRecord:
     :param mtime_ns: Time of last modification, nanoseconds since the epoch.
     :param content_hash: SHA-256 of the file's bytes, hexadecimal.
     :param pipeline: Fingerprint of the indexing pipeline that made the passages.
-    :param state: "indexed" or "failed".
+    :param state: "indexed"; "failed"; or "duplicate": another file with the same identity has the passages.
     :param error: Why it failed; None when it did not.
     :param passages: How many passages the file has in the store.
     :param indexed_at: Unix time, seconds.
+    :param seconds: Time that converting it took.
+    :param identity: What two files have in common that give the same passages but for their paths; "" if it is not
+        known, as of a file that failed.
     """
 
     root: str
@@ -30,6 +33,8 @@ class SourceRecord:
     error: str | None
     passages: int
     indexed_at: float
+    seconds: float = 0.0
+    identity: str = ""
 
 
 @dataclass(frozen=True)

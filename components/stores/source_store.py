@@ -39,6 +39,12 @@ class SourceStore(Protocol):
     def sources(self, root: str | None = None, prefix: str = "") -> Iterator[SourceRecord]:
         """The files of the ledger, by root and path."""
 
+    def source(self, root: str, path: str) -> SourceRecord | None:
+        """One file of the ledger."""
+
+    def copies(self, root: str, path: str) -> list[tuple[str, str]]:
+        """Root and path of the other files with the same identity."""
+
     def source_text(self, source_id: str) -> str | None:
         """The converted text of a document."""
 

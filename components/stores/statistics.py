@@ -34,7 +34,8 @@ def collect(database: Database | None, folder: Path, settings: StoreSettings) ->
             counts[name] = database.execute(f"SELECT count(*) FROM {table}")[0][0]
         sources = dict(database.execute("SELECT state, count(*) FROM sources GROUP BY state ORDER BY state"))
         latest = database.execute(
-            f"SELECT root, path, indexed_at FROM sources ORDER BY indexed_at DESC, root, path LIMIT {_LATEST}"
+            "SELECT root, path, indexed_at FROM sources WHERE state = 'indexed' "
+            f"ORDER BY indexed_at DESC, root, path LIMIT {_LATEST}"
         )
         written, stored_dim = database.get_property("last_write"), database.get_property("embedding_dim")
         last_write = None if written is None else float(written)

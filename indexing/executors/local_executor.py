@@ -46,7 +46,7 @@ class LocalExecutor:
                     if not batch:
                         continue
                     taken = time.monotonic()
-                    embedded = with_embeddings(work.stages.embedder, batch)
+                    embedded = with_embeddings(work.stages.embedder, work.writer.settle(batch))
                     if writing is not None:
                         writing.result()
                     writing = threads.submit(work.writer.write, embedded)

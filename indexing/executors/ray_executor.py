@@ -123,7 +123,7 @@ def _embed(work: Work, backlog: Backlog, embedders: RayEmbedders) -> None:
                 is_over = batch is None
                 if batch:
                     taken = time.monotonic()
-                    embedders.give(batch)
+                    embedders.give(work.writer.settle(batch))
             wait = 0.0 if embedders.has_room and not is_over else _LOOK_SECONDS
             for answer in embedders.take(wait):
                 if writing is not None:

@@ -66,7 +66,8 @@ def ask(
     if file is None and not as_json:
         from lodestone.commands.cards import print_answer
 
-        print_answer(asked.ask(questions, min_score=min_score)[0], console(), timings=timings, min_score=min_score)
+        (answered,) = asked.ask(questions, min_score=min_score)
+        print_answer(answered, console(), timings=timings, min_score=min_score, copies=asked.copies())
         return
     if output is None:
         _answer_all(asked, questions, None, min_score)
@@ -98,4 +99,4 @@ def _answer_all(
 
 
 def _to_json(answered: "Answered", asked: "QueryPipeline") -> dict[str, Any]:
-    return answered.to_dict(model=asked.model, index=asked.index)
+    return answered.to_dict(model=asked.model, index=asked.index, copies=asked.copies())

@@ -12,18 +12,28 @@ if TYPE_CHECKING:
     from haystack.dataclasses import ExtractedAnswer
 
     from lodestone.pipelines.answering import Answered
+    from lodestone.pipelines.copies import Copies
 
+_COPIES = 3
 _NEAREST = 3
 _EXCERPT_CHARS = 240
 
 
-def print_answer(answered: "Answered", out: Console, *, timings: bool = False, min_score: float | None = None) -> None:
+def print_answer(
+    answered: "Answered",
+    out: Console,
+    *,
+    timings: bool = False,
+    min_score: float | None = None,
+    copies: "Copies | None" = None,
+) -> None:
     """Print a card for each answer, or that there is none with the nearest passages.
 
     :param answered: What the pipeline said.
     :param out: Where to print.
     :param timings: Whether to print milliseconds by stage.
     :param min_score: The lowest score that was asked for, to name when nothing reaches it.
+    :param copies: Looks up the copies of documents; None to leave these out.
     """
     out.print()
     if not answered.passages:
@@ -32,7 +42,7 @@ def print_answer(answered: "Answered", out: Console, *, timings: bool = False, m
         out.print(Text(f" No answer reaches {min_score or 0:.0%}", style="bold yellow"))
     elif answered.answered:
         for rank, answer in enumerate(answered.answers, start=1):
-            out.print(_card(rank, answer, out.width))
+            out.print(_card(rank, answer, out.width, copies))
         if answered.calibrated and answered.no_answer_score is not None:
             out.print(Text(f" No answer: {answered.no_answer_score:.0%}", style="dim"))
     else:
@@ -42,13 +52,18 @@ def print_answer(answered: "Answered", out: Console, *, timings: bool = False, m
         out.print(Text(f" {stages}", style="dim"))
 
 
-def print_passages(passages: "list[Document]", out: Console) -> None:
-    """Print passages, best first."""
+def print_passages(passages: "list[Document]", out: Console, copies: "Copies | None" = None) -> None:
+    """Print passages, best first.
+
+    :param passages: The passages.
+    :param out: Where to print.
+    :param copies: Looks up the copies of documents; None to leave these out.
+    """
     for rank, passage in enumerate(passages, start=1):
         title = Text(f"{rank}", style="bold")
         out.print(
             Panel(
-                Text(_folded(passage.content or "")),
+                Group(Text(_folded(passage.content or "")), *_also_in(passage, copies)),
                 title=title,
                 title_align="left",
                 subtitle=_place(passage),
@@ -80,7 +95,7 @@ def _print_no_answer(answered: "Answered", out: Console) -> None:
         out.print(Padding(Group(Text(excerpt), _place(passage)), (0, 1, 1, 3)))
 
 
-def _card(rank: int, answer: "ExtractedAnswer", width: int) -> Panel:
+def _card(rank: int, answer: "ExtractedAnswer", width: int, copies: "Copies | None") -> Panel:
     assert answer.document is not None
     assert answer.context_offset is not None
     context = answer.context or ""
@@ -100,7 +115,8 @@ def _card(rank: int, answer: "ExtractedAnswer", width: int) -> Panel:
     more = len(answer.meta.get("evidence", [])) - 1
     if more > 0:
         subtitle.append(f" (and {more} more place{'s' if more > 1 else ''})")
-    return Panel(body, title=title, title_align="left", subtitle=subtitle, subtitle_align="left", border_style="cyan")
+    parts = Group(body, *_also_in(answer.document, copies))
+    return Panel(parts, title=title, title_align="left", subtitle=subtitle, subtitle_align="left", border_style="cyan")
 
 
 def _cut_before(answer: "ExtractedAnswer") -> bool:
@@ -133,6 +149,13 @@ def _place(passage: "Document", page: Any = None) -> Text:
     if headings:
         place.append(f"  {' > '.join(map(str, headings[-2:]))}", style="dim cyan")
     return place
+
+
+def _also_in(passage: "Document", copies: "Copies | None") -> list[Text]:
+    """A line with the files that hold the same; none where there are none."""
+    found = [] if copies is None else copies.of(passage.meta)
+    more = f" and {len(found) - _COPIES:,} more" if len(found) > _COPIES else ""
+    return [Text(f"also in: {', '.join(found[:_COPIES])}{more}", style="dim")] if found else []
 
 
 def _folded(text: str, edge: str = "") -> str:

@@ -23,10 +23,24 @@ def delete(
     removed = remove(store, paths)
     store.close()
     if as_json:
-        print_json({"files": removed.files, "passages": removed.passages, "not_found": removed.not_found})
+        print_json(
+            {
+                "files": removed.files,
+                "passages": removed.passages,
+                "copies": removed.copies,
+                "not_found": removed.not_found,
+            }
+        )
     else:
         counts = f"{counted(removed.files, 'file')} ({counted(removed.passages, 'passage')})"
         typer.echo(f"Deleted {counts} from {store.path}.")
+        if removed.copies:
+            of_them = f"{counted(len(removed.copies), 'copy')} of what was deleted"
+            typer.echo(
+                f"  {of_them} {'is' if len(removed.copies) == 1 else 'are'} left; the next `lodestone index` indexes:"
+            )
+        for path in removed.copies:
+            typer.echo(f"    {path}")
         for path in removed.not_found:
             typer.echo(f"  Not in the index: {path}")
     if removed.not_found:

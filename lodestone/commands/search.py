@@ -29,12 +29,15 @@ def search(
     from lodestone.pipelines.filters import parse_filters
 
     question = Question(words, filters=parse_filters(filters), top_k=top_k)
-    passages = open_query_pipeline(pipeline, index).search(question)
+    asked = open_query_pipeline(pipeline, index)
+    passages, copies = asked.search(question), asked.copies()
     if not as_json:
         out = console()
-        print_passages(passages, out)
+        print_passages(passages, out, copies)
         if not passages:
             out.print("No passage matches.")
         return
     for passage in passages:
-        print_json({"id": passage.id, "score": passage.score, "content": passage.content, "meta": passage.meta})
+        found = {"id": passage.id, "score": passage.score, "content": passage.content, "meta": passage.meta}
+        others = copies.of(passage.meta)
+        print_json({**found, "copies": others} if others else found)

@@ -4,6 +4,9 @@ from typing import Any
 
 from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOption, console, print_json, sized
 
+# In the order in which they are shown.
+_STATES = {"indexed": "indexed", "duplicate": "copies of these", "failed": "failed"}
+
 
 def status(
     pipeline: QueryPipelineOption = "query_faiss", index: IndexOption = None, as_json: JsonOption = False
@@ -30,13 +33,17 @@ def status(
 
 def _rows(description: dict[str, Any]) -> list[tuple[str, str]]:
     """What people see; what is not there is left out."""
+    files = description["sources"]
     parts, recall, writer = description["bytes"], description["recall"], description["writer"]
     on_disk = ", ".join(f"{part} {sized(size)}" for part, size in parts.items())
     measured = "not measured" if recall is None else f"recall {recall:.3f}, measured"
     vectors = f"{description['vectors']:,}, {description['dim']} dimensions, {description['similarity']}"
     rows = [
         ("index", description["index"]),
-        ("files", ", ".join(f"{count:,} {state}" for state, count in description["sources"].items())),
+        (
+            "files",
+            ", ".join(f"{files[state]:,} {shown}" for state, shown in _STATES.items() if state in files),
+        ),
         ("documents", f"{description['documents']:,}"),
         ("passages", f"{description['passages']:,}"),
         ("vectors", vectors if description["vectors"] else "0"),

@@ -95,6 +95,7 @@ def test_a_touched_file_is_not_embedded_again_and_verify_finds_a_hidden_change(d
 def test_files_that_are_gone_lose_their_passages_within_the_given_root_only(docs: Path, index: Path) -> None:
     other = docs.parent / "other"
     shutil.copytree(docs, other)
+    (other / "bad-weather.txt").write_text("Nothing but fog is forecast.")
     run(index, docs, other)
     (docs / "bad-weather.txt").unlink()
     (other / "bad-weather.txt").unlink()
@@ -134,10 +135,13 @@ def test_a_file_of_its_own_deletes_nothing_else(docs: Path, index: Path) -> None
 
 def test_equal_names_under_two_roots_stay_apart(docs: Path, index: Path) -> None:
     other = docs.parent / "other"
-    shutil.copytree(docs, other)
+    other.mkdir()
+    (docs / "fog.txt").write_text("Nothing but fog is forecast.")
+    (other / "fog.txt").write_text("Fog is forecast, and nothing else.")
     run(index, docs, other)
-    assert len(sources(index)) == 6
-    assert len(content(index)) == 2 * len([1 for _, meta, _ in content(index).values() if meta["root"] == "docs"])
+    assert len(sources(index)) == 5
+    texts = {meta["root"]: text for text, meta, _ in content(index).values() if meta["source"] == "fog.txt"}
+    assert texts == {"docs": "Nothing but fog is forecast.", "other": "Fog is forecast, and nothing else."}
 
 
 def test_bad_files_are_named_with_a_reason_and_the_rest_is_indexed(docs: Path, index: Path) -> None:

@@ -25,7 +25,7 @@ class HostileConverter:
             text = source.data.decode()
             _obey(text)
             documents.append(Document(content=text, meta={**source.meta, **_meta(text)}))
-        return {"documents": [document for document in documents if document.content != "swallow"]}
+        return {"documents": [document for document in documents if document.content not in ("swallow", "nothing")]}
 
 
 def _obey(text: str) -> None:

@@ -26,10 +26,11 @@ def index_texts(
     *sources: str | Path | Source,
     settings: Settings | None = None,
     metadata: MetadataRules | None = None,
+    converter: object | None = None,
     **options: Any,
 ) -> Report:
     """Index text files as they are, in this process unless the settings say otherwise."""
-    made = stages(index, TextFileToDocument())
+    made = stages(index, TextFileToDocument() if converter is None else converter)
     settings = Settings(workers=0) if settings is None else settings
     report = IndexingJob(made, settings=settings, metadata=metadata).run(sources, **options)
     made.document_store.close()

@@ -42,6 +42,7 @@ class PassageIndex:
         self._lock = threading.RLock()
         self._client: Elasticsearch | None = None
         self._ready = False
+        self._ledger_checked = False
         self._dim: int | None = None
 
     @property
@@ -100,6 +101,7 @@ class PassageIndex:
         with self._lock:
             if not self.exists():
                 self._create(dim if self.settings.embedding_dim is None else self.settings.embedding_dim)
+            self._complete_ledger()
             if dim is None or self.dim == dim:
                 return
             if self._dim is not None:
@@ -132,6 +134,19 @@ class PassageIndex:
                 "another index"
             )
 
+    def _complete_ledger(self) -> None:
+        """Give the ledger the fields that one of an earlier version lacks."""
+        if self._ledger_checked:
+            return
+        wanted = LEDGER_MAPPINGS["properties"]
+        with explained(self.shown):
+            found = self.client.indices.get_mapping(index=self.ledger).body
+            for name, about in found.items():
+                missing = {field: wanted[field] for field in wanted.keys() - about["mappings"]["properties"].keys()}
+                if missing:
+                    self.client.indices.put_mapping(index=name, properties=missing)
+        self._ledger_checked = True
+
     @property
     def generations(self) -> Generations:
         """The indexes behind the alias, with those that were and that will be."""
@@ -142,7 +157,7 @@ class PassageIndex:
         with self._lock, explained(self.shown):
             found = self.client.indices.get_alias(name=[self.name, self.ledger]).body
             self.client.indices.delete(index=sorted(found))
-            self._ready, self._dim = False, None
+            self._ready, self._ledger_checked, self._dim = False, False, None
 
     def _adopt(self, found: dict[str, Any]) -> None:
         if len(found) > 1:

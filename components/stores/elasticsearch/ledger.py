@@ -29,6 +29,7 @@ _STATE = "state"
 _FIELDS = [field.name for field in dataclasses.fields(SourceRecord)]
 _ATTEMPTS = 20
 _MOST_UNSEEN = 100_000
+_MOST_COPIES = 1000
 _FILES_AT_ONCE = 1000
 
 
@@ -174,7 +175,43 @@ class LedgerIndex:
         query = {"bool": {"filter": parts}}
         for hits in self._passages.pages(query, _FIELDS, self._passages.ledger, ["root", "path"]):
             for hit in hits:
-                yield SourceRecord(**{name: hit["_source"][name] for name in _FIELDS})
+                yield _record(hit["_source"])
+
+    def source(self, root: str, path: str) -> SourceRecord | None:
+        """One file of the ledger, as it was last written; None if it is not there.
+
+        :param root: Name of its root.
+        :param path: Its path in it.
+        """
+        if not self.exists():
+            return None
+        with explained(self._passages.shown):
+            answer = self._passages.client.options(ignore_status=404).get(
+                index=self._passages.ledger, id=_row_id(root, path)
+            )
+        return _record(answer["_source"]) if answer.get("found") else None
+
+    def copies(self, root: str, path: str) -> list[tuple[str, str]]:
+        """The other files with the same content, type and metadata as a file, as searches see them.
+
+        :param root: Name of the file's root.
+        :param path: Its path in it.
+        :returns: Root and path of each, in this order, 1,000 at most; [] for a file that is not in the ledger.
+        """
+        record = self.source(root, path)
+        if record is None or not record.identity:
+            return []
+        with explained(self._passages.shown):
+            hits = self._passages.client.search(
+                index=self._passages.ledger,
+                query={"term": {"identity": record.identity}},
+                size=_MOST_COPIES + 1,
+                sort=["root", "path"],
+                source={"includes": ["root", "path"]},
+                allow_partial_search_results=False,
+            )["hits"]["hits"]
+        found = [(hit["_source"]["root"], hit["_source"]["path"]) for hit in hits]
+        return [copy for copy in found if copy != (root, path)][:_MOST_COPIES]
 
     def source_text(self, source_id: str) -> str | None:
         """The converted text of a document, in which its passages' offsets count; None if it is not stored.
@@ -266,6 +303,11 @@ class LedgerIndex:
             self._passages.refresh(alias)
             self._write(Action("delete", alias, identifier) for identifier in doomed)
         return len(doomed)
+
+
+def _record(stored: dict[str, Any]) -> SourceRecord:
+    """A record as it was stored, maybe by an earlier version with fewer fields."""
+    return SourceRecord(**{name: stored[name] for name in _FIELDS if name in stored})
 
 
 def _check_named(record: SourceRecord, passages: Sequence[Document]) -> None:

@@ -153,6 +153,8 @@ LEDGER_MAPPINGS: dict[str, Any] = {
         "path": {"type": "keyword"},
         "state": {"type": "keyword"},
         "indexed_at": {"type": "double"},
+        "seconds": {"type": "double"},
+        "identity": {"type": "keyword"},
         "source_id": {"type": "keyword"},
     },
 }

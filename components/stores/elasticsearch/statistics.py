@@ -48,6 +48,7 @@ def collect(index: PassageIndex) -> dict[str, Any]:
         files = index.client.search(
             index=index.ledger,
             query={"term": {"kind": "source"}},
+            post_filter={"term": {"state": "indexed"}},  # of the files that are listed, not of those that are counted
             size=_LATEST,
             sort=[{"indexed_at": "desc"}, "root", "path"],
             source={"includes": ["root", "path", "indexed_at"]},

@@ -143,3 +143,22 @@ def test_the_statistics_say_what_is_there(store: FaissDocumentStore) -> None:
         "language": "english",
         "last_sources": [["docs", "a.txt", 1.5], ["docs", "b/c.txt", 1.5], ["other", "a.txt", 1.5]],
     }
+
+
+def test_copies_are_the_other_files_with_the_same_identity(store: FaissDocumentStore) -> None:
+    store.touch_sources(
+        [
+            record("z.txt", identity="i", state="duplicate", passages=0),
+            record("a.txt", identity="i", seconds=0.25),
+            record("a.txt", "other", identity="i", state="duplicate"),
+            record("b/c.txt"),
+            record("c.txt"),
+        ]
+    )
+    assert store.copies("docs", "a.txt") == [("docs", "z.txt"), ("other", "a.txt")]
+    assert store.copies("other", "a.txt") == [("docs", "a.txt"), ("docs", "z.txt")]
+    assert store.copies("docs", "b/c.txt") == []
+    assert store.copies("docs", "none.txt") == []
+    assert store.source("docs", "a.txt") == record("a.txt", identity="i", seconds=0.25)
+    assert store.source("docs", "none.txt") is None
+    assert FaissDocumentStore(str(store.path) + "-none").copies("docs", "a.txt") == []

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ def passage(n: int, path: str = "a.md") -> Document:
 
 
 def record(path: str, passages: int) -> SourceRecord:
-    return SourceRecord("docs", path, 10, 2**62, "hash", "pipeline", "indexed", None, passages, 1.5)
+    return SourceRecord("docs", path, 10, 2**62, "hash", "pipeline", "indexed", None, passages, 1.5, 0.25, f"of {path}")
 
 
 def fill(store: FaissDocumentStore, count: int = 40) -> None:
@@ -157,6 +159,17 @@ def test_an_imported_store_equals_the_exported_one(store: FaissDocumentStore, tm
     other.write_source(record("b.md", 40), [SourceText("b.md#text", "text of b.md\0", {"k": 1})], passages)
     assert [document.id for document in other.filter_documents()] == before
     assert other.statistics()["last_write"] > sequence
+
+
+def test_an_export_of_an_earlier_version_is_imported(store: FaissDocumentStore, tmp_path: Path) -> None:
+    store.export_to(tmp_path / "export.jsonl")
+    lines = [re.sub(r'"seconds":0.25,"identity":"[^"]*",', "", line) for line in lines_of(tmp_path / "export.jsonl")]
+    (tmp_path / "earlier.jsonl").write_text("".join(lines))
+    assert "identity" not in (tmp_path / "earlier.jsonl").read_text()
+    with FaissDocumentStore(tmp_path / "other") as other:
+        other.import_from(tmp_path / "earlier.jsonl")
+        expected = [replace(record, seconds=0.0, identity="") for record in store.sources()]
+        assert list(other.sources()) == expected
 
 
 def test_vectors_come_back_bit_by_bit(tmp_path: Path) -> None:

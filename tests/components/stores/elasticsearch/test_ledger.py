@@ -50,7 +50,7 @@ def test_a_file_is_written_with_its_texts_and_read_back(store: ElasticsearchStor
     figures = store.statistics()
     assert (figures["passages"], figures["vectors"], figures["documents"], figures["dim"]) == (1, 1, 1, 2)
     assert figures["sources"] == {"failed": 1, "indexed": 1}
-    assert figures["last_sources"][0] == ["docs", "a.txt", 1.5]
+    assert figures["last_sources"] == [["docs", "b/ü.txt", 1.5]]
     assert figures["bytes"].keys() == {"passages", "ledger"}
     assert all(size > 0 for size in figures["bytes"].values())
 
@@ -179,3 +179,43 @@ def test_more_files_than_one_page_are_listed_in_order(store: ElasticsearchStore)
     paths = [f"{number:05}.txt" for number in range(2500)]
     store.touch_sources([record(path) for path in reversed(paths)])
     assert [one.path for one in store.sources()] == paths
+
+
+def test_copies_are_the_other_files_with_the_same_identity(store: ElasticsearchStore) -> None:
+    assert (store.source("docs", "a.txt"), store.copies("docs", "a.txt")) == (None, [])
+    owner = record("a.txt", identity="i", seconds=0.25)
+    copy = record("z.txt", "other", state="duplicate", identity="i", passages=0)
+    store.write_sources([(owner, [], [passage("1", "a.txt")]), (copy, [], []), (record("b.txt"), [], [])])
+    assert (store.source("docs", "a.txt"), store.source("docs", "none")) == (owner, None)
+    store.save()
+    assert store.copies("docs", "a.txt") == [("other", "z.txt")]
+    assert store.copies("other", "z.txt") == [("docs", "a.txt")]
+    assert store.copies("docs", "b.txt") == []
+    assert store.statistics()["sources"] == {"duplicate": 1, "indexed": 2}
+
+
+def test_only_indexed_files_are_listed_as_such(store: ElasticsearchStore) -> None:
+    store.write_sources([(record("a.txt", state="failed", error="empty"), [], []), (record("b.txt"), [], [])])
+    figures = store.statistics()
+    assert figures["last_sources"] == [["docs", "b.txt", 1.5]]
+    assert figures["sources"] == {"failed": 1, "indexed": 1}
+
+
+def test_a_ledger_of_an_earlier_version_gets_what_it_lacks(new_store: NewStore) -> None:
+    from lodestone.components.stores.elasticsearch import mapping
+
+    store = new_store()
+    wanted = mapping.LEDGER_MAPPINGS["properties"]
+    earlier = {name: kind for name, kind in wanted.items() if name not in ("seconds", "identity")}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(mapping.LEDGER_MAPPINGS, "properties", earlier)
+        store.write_sources([(record("a.txt"), [], [])])
+    store.save()
+    row = store.client.search(index=f"{store.index}-ledger", query={"term": {"kind": "source"}})["hits"]["hits"][0]
+    stored = {name: value for name, value in row["_source"].items() if name not in ("seconds", "identity")}
+    store.client.index(index=f"{store.index}-ledger", id=row["_id"], document=stored, refresh=True)
+    later = new_store(store.index)
+    assert list(later.sources()) == [record("a.txt")]
+    later.write_sources([(record("a.txt", identity="i"), [], []), (record("b.txt", identity="i"), [], [])])
+    later.save()
+    assert later.copies("docs", "a.txt") == [("docs", "b.txt")]
