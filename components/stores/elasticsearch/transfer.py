@@ -3,10 +3,11 @@
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
+from typing import TypeVar
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
@@ -21,6 +22,8 @@ from lodestone.components.stores.ledger import Ledger
 from lodestone.components.stores.maintenance import reading, writing
 from lodestone.components.stores.passage_table import PassageTable, to_row
 from lodestone.components.stores.settings import StoreSettings
+
+Item = TypeVar("Item")
 
 _FILE = "passages.sqlite"
 _PAGE = 1000  # passages
@@ -51,13 +54,16 @@ class TransferIndex(LedgerIndex):
             )
         if not self.exists():
             raise ConfigurationError(f"there is no index {self._passages.shown}")
-        with tempfile.TemporaryDirectory() as folder, writing(path) as file:
-            with closing(Database(Path(folder) / _FILE, create=_settings_of(self._passages).properties())) as database:
-                with database.transaction():
-                    self._copy_into(database)
-                exporter = Exporter(database)
-                for line in exporter.lines():
-                    file.write(line.encode())
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(Database(Path(folder) / _FILE, create=_settings_of(self._passages).properties())) as database,
+            writing(path) as file,
+        ):
+            with database.transaction():
+                self._copy_into(database)
+            exporter = Exporter(database)
+            for line in exporter.lines():
+                file.write(line.encode())
         return exporter.counts
 
     def import_from(self, path: str | Path) -> Counts:
@@ -71,21 +77,21 @@ class TransferIndex(LedgerIndex):
             empty, is being built, or was created with other settings.
         """
         building = self._building()
-        with tempfile.TemporaryDirectory() as folder, reading(path) as file:
-            first = file.readline()
-            settings = _check_header(first, self._passages, str(path))
-            with closing(Database(Path(folder) / _FILE, create={})) as database:
-                with database.transaction():
-                    importer = Importer(database, settings, str(path))
-                    importer.read(chain([first] if first else [], file))
-                try:
-                    _fill(building, database)
-                except BaseException:
-                    with contextlib.suppress(Exception):  # what went wrong before is what matters
-                        building.drop()
-                    raise
-                finally:
-                    building.close()
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(Database(Path(folder) / _FILE, create={})) as database,
+            closing(building),
+        ):
+            with reading(path) as file, database.transaction():
+                first = file.readline()
+                importer = Importer(database, _check_header(first, self._passages, str(path)), str(path))
+                importer.read(chain([first] if first else [], file))
+            try:
+                _fill(building, database)
+            except BaseException:
+                with contextlib.suppress(Exception):  # what went wrong before is what matters
+                    building.drop()
+                raise
         self._passages.generations.swap(1)
         self._passages.close()
         return importer.counts
@@ -107,7 +113,7 @@ class TransferIndex(LedgerIndex):
         table, ledger = PassageTable(database), Ledger(database)
         for hits in self._passages.pages(ALL, [*STORED, "embedding"]):
             table.insert([to_row(to_document(hit)) for hit in hits])
-        for records in batched(self.sources(), _FILES):
+        for records in _batched(self.sources(), _FILES):
             texts = self.source_texts([(record.root, record.path) for record in records])
             for record in records:
                 ledger.restore(record, texts.get((record.root, record.path), []))
@@ -135,7 +141,7 @@ def _fill(index: PassageIndex, database: Database) -> None:
 
 def _passage_actions(alias: str, database: Database) -> Iterator[Action]:
     table = PassageTable(database)
-    for rows in batched(table.matching(None).tolist(), _PAGE):
+    for rows in _batched(table.matching(None).tolist(), _PAGE):
         for document in table.fetch(rows, with_embedding=True).values():
             yield Action("index", alias, document.id, to_source(document, to_vector_of(document)))
 
@@ -160,3 +166,9 @@ def _check_header(line: bytes, index: PassageIndex, name: str) -> StoreSettings:
                 f"{key} {exported[key]!r} to the pipeline's store; nothing was imported"
             )
     return settings
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch
