@@ -140,7 +140,12 @@ class TextIndex:
 
     def close(self) -> None:
         """Let go of files and threads; what was not committed is indexed again from the database."""
-        self._writer = self._index = self._loaded_version = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            # A merge that goes on would write to the folder, which may be another index's by then.
+            with contextlib.suppress(OSError, ValueError):
+                writer.wait_merging_threads()
+        self._index = self._loaded_version = None
         self._replayed = False
         if self._links is not None:
             self._links.close()

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.stores import FaissDocumentStore
+from lodestone.components.stores import FaissDocumentStore, filters, passage_table
 from lodestone.components.stores.encoding import decode_meta, encode_meta
 
 META = st.recursive(
@@ -102,6 +102,23 @@ def test_an_update_changes_what_is_searched(tmp_path: Path) -> None:
         assert [document.id for document in store.bm25_retrieval("lighthouse")] == ["a"]
         assert [document.id for document in store.embedding_retrieval([1.0])] == ["a"]
         assert len(store.filter_documents()) == 2
+
+
+def test_ids_that_share_a_key_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (passage_table, filters):
+        monkeypatch.setattr(module, "key_of", len)
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents([Document(id=name, content=name) for name in ("one", "two", "three")])
+        assert store.write_documents([Document(id="six", content="six")]) == 1
+        with pytest.raises(DuplicateDocumentError, match="'two' exists"):
+            store.write_documents([Document(id="two", content="again")])
+        store.write_documents([Document(id="one", content="new")], policy=DuplicatePolicy.OVERWRITE)
+        store.delete_documents(["two", "ten"])
+        assert {document.content for document in store.filter_documents()} == {"three", "six", "new"}
+        for value, found in (("one", ["new"]), ("two", []), ("three", ["three"])):
+            hits = store.filter_documents({"field": "id", "operator": "==", "value": value})
+            assert [hit.content for hit in hits] == found
+        assert len(store.filter_documents({"field": "id", "operator": "not in", "value": ["one", "ten"]})) == 2
 
 
 def test_ids_with_strange_characters_are_not_mixed_up(tmp_path: Path) -> None:

@@ -147,3 +147,50 @@ def test_nothing_is_written_once_a_newer_lodestone_has_been_there(tmp_path: Path
             connection.execute("PRAGMA user_version = 99")
         with pytest.raises(ConfigurationError, match=r"brought to format 99 by a newer Lodestone"):
             store.write_documents([Document(id="b", content="b")])
+
+
+def test_the_ledger_and_the_indexes_on_metadata_survive_the_way_to_todays_format(tmp_path: Path) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents([Document(id=f"d{n}", content=f"text {n}", meta={"n": n}) for n in range(5000)])
+        store.index_metadata(["n"])
+    to_format_2(tmp_path)
+    with FaissDocumentStore(tmp_path) as store:
+        assert store.filter_documents({"field": "id", "operator": "==", "value": "d77"})[0].content == "text 77"
+        assert store.count_documents_by_filter({"field": "meta.n", "operator": "<", "value": 10}) == 10
+        store.delete_documents(["d77"])
+        assert store.count_documents() == 4999
+        assert store.verify().ok
+    assert index_names(tmp_path) == {"filter:n", "passages_by_key", "passages_of_source"}
+
+
+def to_format_2(folder: Path) -> None:
+    """What format 3 added is taken away."""
+    connection = sqlite3.connect(folder / "passages.sqlite")
+    connection.executescript(
+        """
+        CREATE TABLE newer AS SELECT * FROM passages;
+        CREATE TABLE older (
+            row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, meta TEXT NOT NULL, score REAL, content TEXT, extra TEXT,
+            blob BLOB, checksum INTEGER NOT NULL
+        );
+        INSERT INTO older SELECT row, id, meta, score, content, extra, blob, checksum FROM newer;
+        DROP TABLE newer;
+        DROP TABLE passages;
+        ALTER TABLE older RENAME TO passages;
+        CREATE INDEX passages_of_source ON passages (json_extract(meta, '$."source"'), json_extract(meta, '$."root"'));
+        CREATE INDEX "filter:n" ON passages (json_extract(meta, '$."n"'));
+        DROP INDEX sources_by_identity;
+        ALTER TABLE sources DROP COLUMN seconds;
+        ALTER TABLE sources DROP COLUMN identity;
+        PRAGMA user_version = 2;
+        """
+    )
+    connection.close()
+
+
+def index_names(folder: Path) -> set[str]:
+    connection = sqlite3.connect(folder / "passages.sqlite")
+    sql = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'passages' AND sql IS NOT NULL"
+    names = {name for (name,) in connection.execute(sql)}
+    connection.close()
+    return names
