@@ -14,6 +14,10 @@ from lodestone import ElasticsearchStore, FaissDocumentStore
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores import SourceRecord, SourceText
 from lodestone.components.stores.elasticsearch.bulk import BulkWriter
+from lodestone.indexing import IndexingJob
+from lodestone.indexing.settings import Settings
+from lodestone.pipelines import load_pipeline
+from lodestone.pipelines.stages import cut_at_embedder
 
 Run = Callable[..., Any]
 
@@ -142,6 +146,31 @@ def test_an_index_that_is_being_built_is_not_replaced(new_store: NewStore, tmp_p
         ConfigurationError, match=rf"being built .*DELETE {store.index}-000001,{store.index}-000001-led"
     ):
         store.import_from(tmp_path / "1.jsonl")
+
+
+def test_an_index_that_moved_is_up_to_date_for_the_other_pipeline(
+    new_store: NewStore, tmp_path: Path, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELASTICSEARCH_URL", elasticsearch_url)
+    store = new_store()
+    (tmp_path / "texts").mkdir()
+    for name in ("one.txt", "two.md"):
+        (tmp_path / "texts" / name).write_text(f"A text of {name[:3]} line.\n")
+    reports = []
+    for definition, index in (("indexing_faiss", tmp_path / "index"), ("indexing_elasticsearch", store.index)):
+        stages = cut_at_embedder(load_pipeline(definition, index=index))
+        stages.embedder = None
+        if definition == "indexing_elasticsearch":
+            store.import_from(tmp_path / "1.jsonl")
+        reports.append(IndexingJob(stages, settings=Settings(workers=0)).run([tmp_path / "texts"]))
+        if definition == "indexing_faiss":
+            stages.document_store.export_to(tmp_path / "1.jsonl")
+        stages.document_store.close()
+    assert [(report.indexed, report.unchanged) for report in reports] == [(2, 0), (0, 2)]
+    assert {document.content for document in store.bm25_retrieval("two line")} == {
+        "A text of one line.",
+        "A text of two line.",
+    }
 
 
 def test_the_commands_say_what_to_do_where_the_passages_are_in_elasticsearch(
