@@ -12,6 +12,7 @@ the largest size: what one passage more takes. The table is Markdown.
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -49,6 +50,7 @@ def main() -> None:
             node.start()
             for count in sorted(options.passages):
                 columns.append(measured(node.urls[0], passages, count))
+                print(columns[-1], file=sys.stderr, flush=True)
         finally:
             node.kill()
     print_table(columns, options.heap)
