@@ -45,7 +45,7 @@ class TransferIndex(LedgerIndex):
         :param path: The file, which appears when it is complete; "-" for standard output.
         :param salvage: Not for Elasticsearch.
         :returns: How much was written.
-        :raises ConfigurationError: If there is no index, or it is to be salvaged.
+        :raises ConfigurationError: If there is no index, it is to be salvaged, or a folder cannot have its language.
         """
         if salvage:
             raise ConfigurationError(
@@ -86,6 +86,7 @@ class TransferIndex(LedgerIndex):
                 first = file.readline()
                 importer = Importer(database, _check_header(first, self._passages, str(path)), str(path))
                 importer.read(chain([first] if first else [], file))
+            self._building().close()  # nobody else may have begun meanwhile
             try:
                 _fill(building, database)
             except BaseException:
