@@ -26,8 +26,7 @@ from sentence_passages import SentencePassages
 from lodestone import ElasticsearchStore
 
 BATCH = 1000
-QUERIES = 300
-WARM = 50
+WARM = 20
 HNSW_LINKS = 16  # Elasticsearch's default m
 DIM = 384
 
@@ -39,6 +38,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a folder of .jsonl, .json (SQuAD), .md, .txt files")
     parser.add_argument("--passages", type=int, nargs="+", default=[10_000, 20_000, 50_000])
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "lodestone-sentences")
+    parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--heap", default="512m")
     parser.add_argument("--port", type=int, default=19_600)
     options = parser.parse_args()
@@ -49,14 +49,14 @@ def main() -> None:
         try:
             node.start()
             for count in sorted(options.passages):
-                columns.append(measured(node.urls[0], passages, count))
+                columns.append(measured(node.urls[0], passages, count, options.questions))
                 print(columns[-1], file=sys.stderr, flush=True)
         finally:
             node.kill()
     print_table(columns, options.heap)
 
 
-def measured(url: str, passages: SentencePassages, count: int) -> dict[str, Any]:
+def measured(url: str, passages: SentencePassages, count: int, questions: int) -> dict[str, Any]:
     """Write, ask, merge, and look at what it took."""
     figures: dict[str, Any] = {"passages": count}
     with ElasticsearchStore(url, f"size-{count}", shards=1, replicas=0) as store:
@@ -69,13 +69,13 @@ def measured(url: str, passages: SentencePassages, count: int) -> dict[str, Any]
             len((document.content or "").encode()) for batch in passages.batches(count, BATCH) for document in batch
         )
         figures["disk as written, MB"] = flushed_bytes(store)
-        figures |= asked(store, passages, "as written")
+        figures |= asked(store, passages, questions, "as written")
         started = time.perf_counter()
         store.client.options(request_timeout=3600).indices.forcemerge(index=store.index, max_num_segments=1)
         figures["merging into one segment, s"] = time.perf_counter() - started
         figures["disk merged, MB"] = flushed_bytes(store)
         figures |= parts(store)
-        figures["heap in use after the questions, MB"], more = heap_floor(store, passages)
+        figures["heap in use after the questions, MB"], more = heap_floor(store, passages, questions)
         figures |= more
         store.delete_all_documents(recreate_index=True)
     return figures
@@ -103,10 +103,10 @@ def parts(store: ElasticsearchStore) -> dict[str, int]:
     }
 
 
-def asked(store: ElasticsearchStore, passages: SentencePassages, name: str) -> dict[str, float]:
+def asked(store: ElasticsearchStore, passages: SentencePassages, questions: int, name: str) -> dict[str, float]:
     """Milliseconds of hybrid questions."""
     times = []
-    for number in range(WARM + QUERIES):
+    for number in range(WARM + questions):
         place = number % len(passages.queries)
         started = time.perf_counter()
         store.hybrid_retrieval(passages.queries[place], passages.query_vectors[place].tolist(), top_k=10)
@@ -115,12 +115,12 @@ def asked(store: ElasticsearchStore, passages: SentencePassages, name: str) -> d
     return {f"hybrid p50 {name}, ms": centiles[49], f"hybrid p99 {name}, ms": centiles[98]}
 
 
-def heap_floor(store: ElasticsearchStore, passages: SentencePassages) -> tuple[int, dict[str, float]]:
+def heap_floor(store: ElasticsearchStore, passages: SentencePassages, questions: int) -> tuple[int, dict[str, float]]:
     """The least heap in use seen while questions are asked, as just after a collection; and their times."""
     least: list[int] = []
     figures: dict[str, float] = {}
     for _ in range(4):
-        figures = asked(store, passages, "merged")
+        figures = asked(store, passages, questions, "merged")
         nodes = store.client.nodes.stats(metric="jvm")["nodes"]
         least.append(next(iter(nodes.values()))["jvm"]["mem"]["heap_used_in_bytes"])
     return min(least), figures

@@ -15,7 +15,7 @@ from lodestone.pipelines.loader import load_pipeline
 from lodestone.pipelines.models import EMBEDDING_MODEL
 
 if TYPE_CHECKING:
-    from lodestone.components.stores.elasticsearch.transfer import TransferIndex
+    from lodestone.components.stores.elasticsearch import ElasticsearchStore
 
 
 def open_store(pipeline: str, index: str | os.PathLike[str] | None, *, elsewhere: str) -> FaissDocumentStore:
@@ -35,7 +35,7 @@ def open_store(pipeline: str, index: str | os.PathLike[str] | None, *, elsewhere
     )
 
 
-def open_portable(pipeline: str, index: str | os.PathLike[str] | None) -> "FaissDocumentStore | TransferIndex":
+def open_portable(pipeline: str, index: str | os.PathLike[str] | None) -> "FaissDocumentStore | ElasticsearchStore":
     """The store of a pipeline that can be exported and imported, of either kind, whether there is an index or not.
 
     :param pipeline: Path or shipped name of a definition.
@@ -43,8 +43,9 @@ def open_portable(pipeline: str, index: str | os.PathLike[str] | None) -> "Faiss
     :raises ConfigurationError: If the pipeline has no such store.
     """
     for store in _stores(pipeline, index):
-        if isinstance(store, FaissDocumentStore) or hasattr(store, "export_to"):
-            return store
+        if hasattr(store, "export_to"):
+            found: FaissDocumentStore | ElasticsearchStore = store
+            return found
     raise ConfigurationError(f"{pipeline} has no FaissDocumentStore and no ElasticsearchStore")
 
 
