@@ -42,8 +42,9 @@ hub-check: $(INSTALLED) ## Read SQuAD's dev sets with published readers, beside 
 	$(BIN)/python benchmarks/hub_check.py
 
 docs: $(INSTALLED) ## Draw the shipped pipelines into docs/
-	$(BIN)/lodestone draw indexing_faiss --format svg --output docs/indexing_faiss.svg
-	$(BIN)/lodestone draw query_faiss --format svg --output docs/query_faiss.svg
+	for name in indexing_faiss query_faiss indexing_elasticsearch query_elasticsearch; do \
+		$(BIN)/lodestone draw $$name --format svg --output docs/$$name.svg || exit 1; \
+	done
 
 clean: ## Remove the environment and what was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

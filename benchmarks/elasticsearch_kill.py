@@ -11,57 +11,18 @@ ledger.
 import argparse
 import collections
 import random
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-import numpy as np
-from haystack import Document
+from elasticsearch_nodes import PER_FILE, Nodes, source
 
 from lodestone import ElasticsearchStore
 from lodestone.components.errors import LodestoneError
-from lodestone.components.stores import SourceRecord, SourceText
 
-PER_FILE = 10
 FILES_AT_ONCE = 25
-DIM = 64
-
-
-class Node:
-    """The node that is killed."""
-
-    def __init__(self, launcher: Path, folder: Path, port: int) -> None:
-        self._command = [sys.executable, str(launcher)]
-        self._run_options = ["--run", str(folder)]
-        self._ports = ["--port", str(port), "--transport-port", str(port + 100)]
-        self.url = f"http://127.0.0.1:{port}"
-
-    def start(self) -> None:
-        subprocess.run(
-            [*self._command, "start", *self._run_options, *self._ports], check=True, stdout=subprocess.DEVNULL
-        )
-
-    def kill(self) -> None:
-        subprocess.run([*self._command, "stop", "--kill", *self._run_options], check=True)
-
-
-def source(number: int) -> tuple[SourceRecord, list[SourceText], list[Document]]:
-    """A file with its passages."""
-    chance, path = np.random.default_rng(number), f"{number:06}.md"
-    passages = [
-        Document(
-            id=f"{number:06}-{place}",
-            content=f"Passage {place} of file {number}.",
-            meta={"root": "docs", "source": path, "split_id": place},
-            embedding=chance.standard_normal(DIM).tolist(),
-        )
-        for place in range(PER_FILE)
-    ]
-    record = SourceRecord("docs", path, 1, 1, "hash", "pipeline", "indexed", None, PER_FILE, time.time())
-    return record, [SourceText(f"text-{number}", "text", {})], passages
 
 
 def run(url: str, files: range, retries: int, killer: threading.Thread | None) -> None:
@@ -87,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     chance, files = random.Random(options.seed), options.passages // PER_FILE
     with tempfile.TemporaryDirectory() as folder:
-        node = Node(options.launcher, Path(folder), options.port)
+        node = Nodes(options.launcher, Path(folder), options.port)
         node.start()
 
         def kill(restart: bool) -> None:
@@ -102,14 +63,14 @@ def main() -> None:
                 patient = number % 2 == 0
                 killer = threading.Thread(target=kill, args=(patient,))
                 try:
-                    run(node.url, range(files * (number + 1) // (options.kills + 1)), 6 if patient else 0, killer)
+                    run(node.urls[0], range(files * (number + 1) // (options.kills + 1)), 6 if patient else 0, killer)
                     print("went on when the node was back", flush=True)
                 except LodestoneError as error:
                     print(f"gave up: {str(error)[:100]}...", flush=True)
                 killer.join()
                 node.start()
-            run(node.url, range(files), 6, None)
-            with ElasticsearchStore(node.url, "killed") as store:
+            run(node.urls[0], range(files), 6, None)
+            with ElasticsearchStore(node.urls[0], "killed") as store:
                 found = collections.Counter(
                     (str(document.meta["source"]), document.meta["split_id"]) for document in store.filter_documents()
                 )

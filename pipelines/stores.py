@@ -2,9 +2,10 @@
 
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
@@ -13,25 +14,39 @@ from lodestone.components.stores.writer_lock import running_owner
 from lodestone.pipelines.loader import load_pipeline
 from lodestone.pipelines.models import EMBEDDING_MODEL
 
+if TYPE_CHECKING:
+    from lodestone.components.stores.elasticsearch import ElasticsearchStore
 
-def open_store(pipeline: str, index: str | os.PathLike[str] | None, *, existing: bool = True) -> FaissDocumentStore:
-    """The store of a pipeline.
+
+def open_store(pipeline: str, index: str | os.PathLike[str] | None, *, elsewhere: str) -> FaissDocumentStore:
+    """The store in a folder of a pipeline; there must be an index in it.
 
     :param pipeline: Path or shipped name of a definition.
     :param index: Folder to use instead of the definition's own; None for that.
-    :param existing: Whether there must be an index in it.
-    :raises ConfigurationError: If the pipeline has no store, or there is no index.
+    :param elsewhere: What to do instead with a store that is no folder.
+    :raises ConfigurationError: If the pipeline has no such store, or there is no index.
     """
-    loaded = load_pipeline(pipeline, index=index)
-    for name in loaded.graph.nodes:
-        store = getattr(loaded.get_component(name), "document_store", None)
+    for store in _stores(pipeline, index):
         if isinstance(store, FaissDocumentStore):
-            if existing:
-                require_index(store)
+            require_index(store)
             return store
     raise ConfigurationError(
-        f"{pipeline} has no FaissDocumentStore, and this command looks after no other: Elasticsearch does so itself"
+        f"{pipeline} has no FaissDocumentStore, and this command looks after no other: {elsewhere}"
     )
+
+
+def open_portable(pipeline: str, index: str | os.PathLike[str] | None) -> "FaissDocumentStore | ElasticsearchStore":
+    """The store of a pipeline that can be exported and imported, of either kind, whether there is an index or not.
+
+    :param pipeline: Path or shipped name of a definition.
+    :param index: Folder or name to use instead of the definition's own; None for that.
+    :raises ConfigurationError: If the pipeline has no such store.
+    """
+    for store in _stores(pipeline, index):
+        if hasattr(store, "export_to"):
+            found: FaissDocumentStore | ElasticsearchStore = store
+            return found
+    raise ConfigurationError(f"{pipeline} has no FaissDocumentStore and no ElasticsearchStore")
 
 
 def open_index(pipeline: str, index: str | os.PathLike[str] | None) -> SourceStore:
@@ -41,13 +56,17 @@ def open_index(pipeline: str, index: str | os.PathLike[str] | None) -> SourceSto
     :param index: Folder or name to use instead of the definition's own; None for that.
     :raises ConfigurationError: If the pipeline has no such store, or there is no index.
     """
-    loaded = load_pipeline(pipeline, index=index)
-    for name in loaded.graph.nodes:
-        store = getattr(loaded.get_component(name), "document_store", None)
+    for store in _stores(pipeline, index):
         if isinstance(store, SourceStore):
             require_index(store)
             return store
     raise ConfigurationError(f"{pipeline} has no store with a ledger of files")
+
+
+def _stores(pipeline: str, index: str | os.PathLike[str] | None) -> Iterator[Any]:
+    loaded = load_pipeline(pipeline, index=index)
+    for name in loaded.graph.nodes:
+        yield getattr(loaded.get_component(name), "document_store", None)
 
 
 def require_index(store: Any, *, filled: bool = False) -> None:

@@ -71,7 +71,7 @@ class MaintainedStore(LedgerStore):
         :raises ConfigurationError: If there is no store, or its database is damaged and not to be salvaged.
         :raises LodestoneError: If the disk is full.
         """
-        with self._opened(salvage) as database, database.snapshot(), _output(path) as file:
+        with self._opened(salvage) as database, database.snapshot(), writing(path) as file:
             exporter = Exporter(database, salvage)
             for line in exporter.lines():
                 file.write(line.encode())
@@ -86,7 +86,7 @@ class MaintainedStore(LedgerStore):
             empty, or was created with other settings.
         :raises LodestoneError: If another process is writing, or the disk is full.
         """
-        with _input(path) as file, self._core.writing() as database:
+        with reading(path) as file, self._core.writing() as database:
             importer = Importer(database, self._settings, str(path))
             importer.read(file)
         return importer.counts
@@ -110,7 +110,8 @@ class MaintainedStore(LedgerStore):
 
 
 @contextmanager
-def _output(path: str | Path) -> Iterator[BinaryIO]:
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file that appears when it is complete; "-" for standard output."""
     if str(path) == "-":
         yield sys.stdout.buffer
         sys.stdout.flush()
@@ -132,7 +133,8 @@ def _output(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _input(path: str | Path) -> Iterator[BinaryIO]:
+def reading(path: str | Path) -> Iterator[BinaryIO]:
+    """A file; "-" for standard input."""
     if str(path) == "-":
         yield sys.stdin.buffer
         return

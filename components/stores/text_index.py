@@ -15,13 +15,11 @@ from lodestone.components.stores.encoding import clean_text, decode_meta
 from lodestone.components.stores.files import checksum, read_json, write_json
 from lodestone.components.stores.linked_folder import LinkedFolder, is_writable
 from lodestone.components.stores.passage_table import PassageTable
-from lodestone.components.stores.words import TOKENIZER, ParsedQuery, Words
+from lodestone.components.stores.words import HEADINGS_WEIGHT, TOKENIZER, ParsedQuery, Words
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 2
-# What a term counts in the headings beside what it counts anywhere in the text; benchmarks/retrieval_quality.py.
-_HEADINGS_WEIGHT = 0.5
 _MAX_TERMS = 20_000  # different terms of one query
 _WRITER_BYTES = 64_000_000
 _MAX_SEPARATE_ROWS = 1000  # up to here a term each is faster than a set of terms, for which tantivy fills a bit set
@@ -305,7 +303,7 @@ class TextIndex:
 
         clauses = []
         for term, count in parsed.terms.most_common(_MAX_TERMS):
-            for name, weight in (("text", 1.0), ("headings", _HEADINGS_WEIGHT)):
+            for name, weight in (("text", 1.0), ("headings", HEADINGS_WEIGHT)):
                 query = tantivy.Query.term_query(self._schema, name, term, "freq")
                 clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, weight * count)))
         for phrase in parsed.phrases:

@@ -29,6 +29,8 @@ LANGUAGES = {
     "turkish": False,
 }
 TOKENIZER = "lodestone"
+# What a term counts in the headings beside what it counts anywhere in the text; benchmarks/retrieval_quality.py.
+HEADINGS_WEIGHT = 0.5
 _LONGEST_TERM = 80
 # tantivy's lists are Snowball's, save for English, where it has Lucene's 33 words only, and none that a question
 # begins with. These are Snowball's (https://snowballstem.org/algorithms/english/stop.txt), contractions as the

@@ -9,6 +9,17 @@ from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOpt
 if TYPE_CHECKING:
     from lodestone.components.stores.verification import Verification
 
+# What takes these commands' place where the passages live in Elasticsearch.
+_NO_COMPACT = (
+    "Elasticsearch merges what was deleted away by itself; an index that is not written to any more becomes one "
+    "segment, and faster, by POST NAME/_forcemerge?max_num_segments=1"
+)
+_NO_VERIFY = (
+    "Elasticsearch checks its files' checksums itself; GET _cluster/health tells of shards that are missing, and "
+    "`lodestone status` counts what is there"
+)
+_NO_REBUILD = "`lodestone index PATH... --swap` builds a new index there while the old one serves"
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Look after an index: compact, verify, rebuild, export, import.",
@@ -25,7 +36,7 @@ def compact(
     """Give back the space of what was deleted, and make searching as fast as in a new index."""
     from lodestone.pipelines.stores import open_store
 
-    with open_store(pipeline, index) as store:
+    with open_store(pipeline, index, elsewhere=_NO_COMPACT) as store:
         before = store.statistics()["bytes"]
         store.compact()
         after = store.statistics()["bytes"]
@@ -43,7 +54,7 @@ def verify(
     """Check the database, all checksums, and that dense, BM25 and SQL agree; change nothing."""
     from lodestone.pipelines.stores import open_store
 
-    store = open_store(pipeline, index)
+    store = open_store(pipeline, index, elsewhere=_NO_VERIFY)
     found = store.verify()
     if as_json:
         print_json({"index": store.path, "ok": found.ok, **vars(found)})
@@ -68,7 +79,7 @@ def rebuild(
     """Make the vector index and the text index again from the database; nothing is embedded again."""
     from lodestone.pipelines.stores import open_store
 
-    with open_store(pipeline, index) as store:
+    with open_store(pipeline, index, elsewhere=_NO_REBUILD) as store:
         if index_type is not None:
             store.set_index_type(index_type)
         store.rebuild()
@@ -91,9 +102,10 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write passages, vectors, files and settings as JSON lines, for import elsewhere."""
-    from lodestone.pipelines.stores import open_store
+    from lodestone.pipelines.stores import open_portable, require_index
 
-    store = open_store(pipeline, index)
+    store = open_portable(pipeline, index)
+    require_index(store)
     counts = store.export_to(file, salvage=salvage)
     if as_json and file != "-":
         print_json({"index": store.path, "file": file, **vars(counts)})
@@ -112,10 +124,13 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Fill a new or empty index with what `lodestone store export` wrote: all of it or nothing."""
-    from lodestone.pipelines.stores import open_store
+    from lodestone.pipelines.stores import open_portable
 
-    with open_store(pipeline, index, existing=False) as store:
+    store = open_portable(pipeline, index)
+    try:
         counts = store.import_from(file)
+    finally:
+        store.close()
     if as_json:
         print_json({"index": store.path, "passages": counts.passages, "sources": counts.sources})
         return

@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCHER = (
     Path(os.environ.get("LODESTONE_SHARED", REPOSITORY / ".." / "shared")).resolve() / "elasticsearch/elasticsearch"
 )
+# A node that lives for a minute never earns back what compiling its code well costs.
+SHORT_LIVED = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 
 
 class Server:
@@ -29,7 +31,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = [str(port) for port in _free_ports(2)]
+        self._ports = [str(port) for port in free_ports(2)]
         self.url = f"http://127.0.0.1:{self._ports[0]}"
 
     def start(self) -> None:
@@ -47,8 +49,7 @@ class Server:
             [sys.executable, str(LAUNCHER), command, "--run", str(self._folder), *options],
             check=True,
             stdout=subprocess.DEVNULL,
-            # A node that lives for a minute never earns back what compiling its code well costs.
-            env={**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"},
+            env={**os.environ, **SHORT_LIVED},
         )
 
 
@@ -61,7 +62,8 @@ def missing() -> str | None:
     return None
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
     # Not of those that the system gives to clients: while the server is down, one could connect to itself.
     found: list[int] = []
     while len(found) < count:

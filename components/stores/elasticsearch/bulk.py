@@ -25,6 +25,7 @@ Answer = TypeVar("Answer")
 
 _BUSY = (429, 502, 503, 504)
 _LONGEST_WAIT = 30.0
+_SEARCH_WAITS = (0.1, 0.5, 1.0)
 _SHOWN = 3
 
 
@@ -258,6 +259,25 @@ def patiently(settings: BulkSettings, ask: Callable[[], Answer]) -> Answer:
             if not _may_pass(error):
                 raise
             _wait(settings, attempt, str(error).split(": ")[0])
+    return ask()
+
+
+def at_once(ask: Callable[[], Answer]) -> Answer:
+    """Ask again within two seconds where the cluster was not able to answer, as when a node dies under a search.
+
+    The cluster sends the next search to the replicas. A node that cannot be reached is not waited for here: the client
+    has tried the other hosts.
+
+    :param ask: A search; its errors are those of `explained`.
+    """
+    for seconds in _SEARCH_WAITS:
+        try:
+            return ask()
+        except LodestoneError as error:
+            if not (isinstance(error.__cause__, ApiError) and _may_pass(error)):
+                raise
+            logger.info("a search is tried again in {seconds} s: {reason}", seconds=seconds, reason=str(error))
+            time.sleep(seconds)
     return ask()
 
 

@@ -14,16 +14,16 @@ from lodestone.components.stores.elasticsearch import search, statistics
 from lodestone.components.stores.elasticsearch.bulk import Action, RefusedDocumentsError
 from lodestone.components.stores.elasticsearch.filters import ALL, Query, to_query
 from lodestone.components.stores.elasticsearch.generations import Generation
-from lodestone.components.stores.elasticsearch.ledger import LedgerIndex
 from lodestone.components.stores.elasticsearch.metadata import MetadataIndex
 from lodestone.components.stores.elasticsearch.passages import STORED, to_document, to_source, to_vector_of
+from lodestone.components.stores.elasticsearch.transfer import TransferIndex
 from lodestone.components.stores.fusion import Fusion, candidates_wanted
 from lodestone.components.stores.settings import check_at_least_one
 
 logger = logging.getLogger(__name__)
 
 
-class DocumentIndex(LedgerIndex, MetadataIndex):
+class DocumentIndex(TransferIndex, MetadataIndex):
     """Haystack's protocol of a document store, and searches, over the index of passages."""
 
     @property

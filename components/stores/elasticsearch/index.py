@@ -9,7 +9,15 @@ from elastic_transport import ApiResponseMeta, HttpHeaders, TransportError
 from elasticsearch import ApiError, BadRequestError, NotFoundError
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
-from lodestone.components.stores.elasticsearch.bulk import Action, Answer, BulkSettings, BulkWriter, Written, patiently
+from lodestone.components.stores.elasticsearch.bulk import (
+    Action,
+    Answer,
+    BulkSettings,
+    BulkWriter,
+    Written,
+    at_once,
+    patiently,
+)
 from lodestone.components.stores.elasticsearch.connection import Connection
 from lodestone.components.stores.elasticsearch.filters import Query
 from lodestone.components.stores.elasticsearch.generations import NEXT, Generations
@@ -152,6 +160,10 @@ class PassageIndex:
         """The indexes behind the alias, with those that were and that will be."""
         return Generations(self.client, self.name, self.shown)
 
+    def building(self) -> "PassageIndex":
+        """What is to take the place of this one, behind `NAME-next`; whoever asks for it closes it."""
+        return PassageIndex(self._connection, f"{self.name}{NEXT}", self.settings, self._bulk)
+
     def drop(self) -> None:
         """Delete the indexes behind both aliases."""
         with self._lock, explained(self.shown):
@@ -222,23 +234,24 @@ class PassageIndex:
         :param query: A query.
         :param alias: Which index; None for the passages.
         """
-        with explained(self.shown):
-            answer = self.client.search(
-                index=alias or self.name,
-                query=query,
-                size=0,
-                track_total_hits=True,
-                allow_partial_search_results=False,
-            )
+        answer = self.search(alias, query=query, size=0, track_total_hits=True)
         return int(answer["hits"]["total"]["value"])
 
-    def search(self, **body: Any) -> dict[str, Any]:
-        """One search over the passages; never a part of them only, where shards are missing."""
-        with explained(self.shown):
-            answer: dict[str, Any] = self.client.search(
-                index=self.name, allow_partial_search_results=False, **body
-            ).body
-        return answer
+    def search(self, alias: str | None = None, **body: Any) -> dict[str, Any]:
+        """One search; never a part of the documents only, where shards are missing.
+
+        :param alias: Which index; None for the passages.
+        :param body: What to search for.
+        """
+
+        def ask() -> dict[str, Any]:
+            with explained(self.shown):
+                answer: dict[str, Any] = self.client.search(
+                    index=alias or self.name, allow_partial_search_results=False, **body
+                ).body
+            return answer
+
+        return at_once(ask)
 
     def searches(self, bodies: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         """Several searches over the passages in one request.
@@ -249,12 +262,16 @@ class PassageIndex:
         lines: list[dict[str, Any]] = []
         for body in bodies:
             lines += [{"index": self.name, "allow_partial_search_results": False}, body]
-        with explained(self.shown):
-            answers = self.client.msearch(searches=lines)["responses"]
-            for answer in answers:
-                if "error" in answer:
-                    _raise(self.client, answer)
-        return [answer["hits"]["hits"] for answer in answers]
+
+        def ask() -> list[dict[str, Any]]:
+            with explained(self.shown):
+                answers: list[dict[str, Any]] = self.client.msearch(searches=lines)["responses"]
+                for answer in answers:
+                    if "error" in answer:
+                        _raise(self.client, answer)
+            return answers
+
+        return [answer["hits"]["hits"] for answer in at_once(ask)]
 
     def pages(
         self, query: Query, source: list[str], alias: str | None = None, sort: list[str] | None = None

@@ -20,12 +20,13 @@ from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.passages import to_source, to_vector_of
 from lodestone.components.stores.elasticsearch.problems import explained
 from lodestone.components.stores.elasticsearch.values import term_of
-from lodestone.components.stores.encoding import clean_text, encode_meta
+from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
 from lodestone.components.stores.records import SourceRecord, SourceText
 
 Source = tuple[SourceRecord, list[SourceText], list[Document]]
 
 _STATE = "state"
+_TEXT_FIELDS = ["root", "path", "source_id", "text", "meta"]
 _FIELDS = [field.name for field in dataclasses.fields(SourceRecord)]
 _ATTEMPTS = 20
 _MOST_UNSEEN = 100_000
@@ -119,6 +120,12 @@ class LedgerIndex:
         self._write(texts.values())
         self._delete_others(_texts_of(files), set(texts), self._passages.ledger)
         self.touch_sources(record for record, _, _ in sources)
+
+    def restore(self, sources: Sequence[tuple[SourceRecord, list[SourceText]]]) -> None:
+        """Write files' rows and texts, and leave their passages alone."""
+        actions = (_text_actions(self._passages.ledger, record, texts) for record, texts in sources)
+        self._write({action.id: action for action in chain.from_iterable(actions)}.values())
+        self.touch_sources(record for record, _ in sources)
 
     def _see(self, files: set[tuple[str, str]]) -> None:
         """Make what was written of files before visible, so that it is found and replaced."""
@@ -222,19 +229,28 @@ class LedgerIndex:
             return None
         self._passages.refresh(self._passages.ledger)
         terms: list[Query] = [{"term": {"kind": "text"}}, {"term": {"source_id": term_of(source_id)}}]
-        with explained(self._passages.shown):
-            hits = self._passages.client.search(
-                index=self._passages.ledger,
-                query={"bool": {"filter": terms}},
-                size=1,
-                source={"includes": ["text"]},
-                allow_partial_search_results=False,
-            )["hits"]["hits"]
-        return zlib.decompress(base64.b64decode(hits[0]["_source"]["text"])).decode() if hits else None
+        hits = self._passages.search(
+            self._passages.ledger, query={"bool": {"filter": terms}}, size=1, source={"includes": ["text"]}
+        )["hits"]["hits"]
+        return _unpacked(hits[0]["_source"]["text"]) if hits else None
+
+    def source_texts(self, files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[SourceText]]:
+        """The converted texts of files.
+
+        :param files: Root and path of each.
+        :returns: Those of each that has any.
+        """
+        terms = {(term_of(root), term_of(path)): (root, path) for root, path in files}
+        found: dict[tuple[str, str], list[SourceText]] = {}
+        for hits in self._passages.pages(_texts_of(files), _TEXT_FIELDS, self._passages.ledger):
+            for source in (hit["_source"] for hit in hits):
+                text = SourceText(source["source_id"], _unpacked(source["text"]), decode_meta(source["meta"]))
+                found.setdefault(terms[source["root"], source["path"]], []).append(text)
+        return found
 
     def roots(self) -> dict[str, str]:
         """Names of the folders that were indexed, with their absolute paths."""
-        return dict(sorted(self._state()[0]["roots"].items()))
+        return dict(sorted(self.state()["roots"].items()))
 
     def set_root(self, name: str, absolute_path: str) -> None:
         """Remember where a root is.
@@ -250,12 +266,16 @@ class LedgerIndex:
 
     def get_setting(self, key: str) -> str | None:
         """A free setting, such as the embedding model's name; None if it was never set."""
-        value: str | None = self._state()[0]["settings"].get(key)
+        value: str | None = self.state()["settings"].get(key)
         return value
 
     def set_setting(self, key: str, value: str) -> None:
         """Store a free setting."""
         self._change_state("settings", key, value)
+
+    def state(self) -> dict[str, dict[str, str]]:
+        """The free settings, as `settings`, and where the folders that were indexed are, as `roots`."""
+        return self._state()[0]
 
     def _state(self) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
         """Roots and settings, and what a change must name so as not to undo another one."""
@@ -343,6 +363,10 @@ def _text_actions(ledger: str, record: SourceRecord, texts: Sequence[SourceText]
             "meta": encode_meta(text.meta),
         }
         yield Action("index", ledger, _row_id(record.root, record.path, text.id), _json(body))
+
+
+def _unpacked(text: str) -> str:
+    return zlib.decompress(base64.b64decode(text)).decode()
 
 
 def _passages_of(files: Sequence[tuple[str, str]]) -> Query:

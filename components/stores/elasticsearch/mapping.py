@@ -7,7 +7,7 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.elasticsearch.values import KINDS
 from lodestone.components.stores.settings import SIMILARITIES
 
-FORMAT = 1
+FORMAT = 2
 # Elasticsearch's analyzers by language; "standard" neither stems nor leaves out words.
 _LANGUAGES = (
     *("arabic", "armenian", "basque", "bengali", "brazilian", "bulgarian", "catalan", "cjk", "czech", "danish"),
@@ -85,8 +85,8 @@ class IndexSettings:
             "_meta": {"lodestone": {"format": FORMAT, "similarity": self.similarity, "language": self.language}},
             "properties": {
                 "content": {"type": "text", "index": False, "copy_to": "text"},
-                "headings": {"type": "text", "index": False, "copy_to": "text"},
-                # What BM25 searches: headings and content together, as what is embedded.
+                # What BM25 searches: headings and content together, as what is embedded, and headings once more.
+                "headings": {"type": "text", "analyzer": analyzer, "copy_to": "text"},
                 "text": {"type": "text", "analyzer": analyzer},
                 "meta": {"type": "object", "enabled": False},
                 "extra": {"type": "object", "enabled": False},

@@ -14,7 +14,7 @@ from lodestone.components.stores.elasticsearch.passages import STORED, to_docume
 from lodestone.components.stores.encoding import clean_text
 from lodestone.components.stores.fusion import Candidate, Fusion
 from lodestone.components.stores.passage_table import to_vector
-from lodestone.components.stores.words import ENGLISH_STOP_WORDS
+from lodestone.components.stores.words import ENGLISH_STOP_WORDS, HEADINGS_WEIGHT
 
 MAX_CANDIDATES = 10_000  # Elasticsearch's own limit, for vectors and for words
 _LEAST_CANDIDATES = 100
@@ -147,7 +147,8 @@ def _words(index: PassageIndex, query: str, allowed: Query) -> Query:
     words: list[Query] = [{"match": {"text": rest}}] if rest.strip() else []
     if not must and not words:
         return NONE
-    return {"bool": {"filter": [allowed], "must": must or words, "should": words if must else []}}
+    also: list[Query] = [{"match": {"headings": {"query": rest, "boost": HEADINGS_WEIGHT}}}] if words else []
+    return {"bool": {"filter": [allowed], "must": must or words, "should": [*(words if must else []), *also]}}
 
 
 def _telling(text: str) -> str:

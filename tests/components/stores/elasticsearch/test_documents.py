@@ -150,6 +150,19 @@ def test_fields_beyond_the_limit_are_stored_and_told(new_store: NewStore, caplog
     assert "max_fields=5" in caplog.text
 
 
+def test_a_word_counts_more_in_a_heading(store: ElasticsearchStore) -> None:
+    store.write_documents(
+        [
+            Document(id="content", content="Lions. They eat meat."),
+            Document(id="heading", content="They eat meat.", meta={"headings": ["Lions."]}),
+            Document(id="other", content="They eat grass.", meta={"headings": ["Cows."]}),
+        ]
+    )
+    found = store.bm25_retrieval("lion")
+    assert [document.id for document in found] == ["heading", "content"]
+    assert (found[0].score or 0) > (found[1].score or 0)
+
+
 def test_words_are_found_by_their_stems_in_headings_and_content_only(store: ElasticsearchStore) -> None:
     store.write_documents(
         [

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -259,6 +260,19 @@ def test_a_run_goes_on_where_the_one_before_lost_the_server(
         assert len(contents) == 12
         assert contents[0] == "Another text since then."
         store.delete_all_documents(recreate_index=True)
+
+
+def test_jobs_over_folders_of_their_own_fill_one_index_at_once(
+    elasticsearch_url: str, tmp_path: Path, store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELASTICSEARCH_URL", elasticsearch_url)
+    folders = [folder_of_texts(tmp_path / name, 8) for name in ("one", "two", "three")]
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(lambda folder: index_words(store.index, folder), folders))
+    assert [(report.indexed, report.failed) for report in reports] == [(8, [])] * 3
+    assert store.count_documents() == 24
+    assert len(list(store.sources())) == 24
+    assert set(store.roots()) == {"one", "two", "three"}
 
 
 def test_an_index_of_another_embedding_model_is_refused(
