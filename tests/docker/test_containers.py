@@ -42,7 +42,7 @@ def arguments() -> dict[str, str]:
 
 
 def ignored(path: str) -> bool:
-    """Whether `.dockerignore` keeps a path out of the build: the last pattern that fits it, or a folder above, counts."""
+    """Whether `.dockerignore` keeps a path out of the build: the last pattern for it, or a folder above it, counts."""
     verdict = False
     for line in (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -149,6 +149,12 @@ def test_every_package_of_the_images_is_pinned_to_a_version_that_the_project_tak
 def test_scripts_can_be_read_and_run(script: Path) -> None:
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_the_script_that_makes_certificates_can_be_read() -> None:
+    service = compose()["services"]["certificates"]
+    assert service["entrypoint"] == ["bash", "-euc"]
+    subprocess.run(["bash", "-n"], input=service["command"][0], text=True, check=True)
 
 
 def test_images_in_the_compose_file_have_our_version_and_targets() -> None:
