@@ -26,7 +26,7 @@ demo: $(INSTALLED) ## Index the example documents and answer five questions
 test: $(INSTALLED) ## Run the tests
 	$(BIN)/python -m pytest
 
-lint: $(INSTALLED) ## Check style, types and the shipped pipeline definitions
+lint: $(INSTALLED) ## Check style, types, the shipped pipeline definitions and the compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -34,6 +34,7 @@ lint: $(INSTALLED) ## Check style, types and the shipped pipeline definitions
 	$(BIN)/lodestone validate query_faiss
 	$(BIN)/lodestone validate indexing_elasticsearch
 	$(BIN)/lodestone validate query_elasticsearch
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 bench: $(INSTALLED) ## Ask the example questions and print how good the answers are
 	$(BIN)/python benchmarks/demo_corpus.py

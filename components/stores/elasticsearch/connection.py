@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 URL_VARIABLE = "ELASTICSEARCH_URL"
+USERNAME_VARIABLE = "ELASTIC_USERNAME"
+CA_CERTS_VARIABLE = "ELASTIC_CA_CERTS"
 DEFAULT_URL = "http://localhost:9200"
 OLDEST = (8, 18)  # the first that scores what was found by int8 vectors by the vectors as they were given
 
@@ -27,9 +29,11 @@ class Connection:
         by commas, or else `http://localhost:9200`.
     :param cloud_id: Id of an Elastic Cloud deployment, instead of hosts.
     :param api_key: API key, base64 of `id:key`.
-    :param username: Of a user, whose password is `password`; instead of an API key.
+    :param username: Of a user, whose password is `password`; instead of an API key. None for what the environment
+        variable `ELASTIC_USERNAME` says.
     :param password: Password of the user.
-    :param ca_certs: File of the CA certificates that the cluster's certificate is checked with; None for the system's.
+    :param ca_certs: File of the CA certificates that the cluster's certificate is checked with; None for what the
+        environment variable `ELASTIC_CA_CERTS` says, or else the system's.
     :param timeout: Seconds to wait for an answer.
     :raises ConfigurationError: If a secret stands anywhere but in the environment, or parameters contradict each other.
     """
@@ -100,16 +104,19 @@ class Connection:
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"request_timeout": self.timeout}
         options |= {"cloud_id": self.cloud_id} if self.cloud_id is not None else {"hosts": self.urls}
-        options |= {"ca_certs": self.ca_certs} if self.ca_certs is not None else {}
+        ca_certs = os.environ.get(CA_CERTS_VARIABLE) or None if self.ca_certs is None else self.ca_certs
+        username = os.environ.get(USERNAME_VARIABLE) or None if self.username is None else self.username
+        if ca_certs is not None:
+            if not os.path.isfile(ca_certs):
+                raise ConfigurationError(f"ca_certs must be a file of certificates: {ca_certs} is not a file")
+            options["ca_certs"] = ca_certs
         api_key = None if self.api_key is None else self.api_key.resolve_value()
         password = None if self.password is None else self.password.resolve_value()
-        if self.username is not None:
+        if username is not None:
             if not password:
                 names = ", ".join(self.password.to_dict()["env_vars"]) if self.password is not None else "a variable"
-                raise ConfigurationError(
-                    f"the password of {self.username!r} is missing: set {names} in the environment"
-                )
-            options["basic_auth"] = (self.username, password)
+                raise ConfigurationError(f"the password of {username!r} is missing: set {names} in the environment")
+            options["basic_auth"] = (username, password)
         elif api_key:
             options["api_key"] = api_key
         return options

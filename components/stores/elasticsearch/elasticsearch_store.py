@@ -51,9 +51,10 @@ class ElasticsearchStore(DocumentIndex, ElasticsearchDocumentStore):  # type: ig
     :param language: Whose analyzer stems the words that are searched: "english", "german", ... or "none".
     :param cloud_id: Id of an Elastic Cloud deployment, instead of `hosts`.
     :param api_key: API key, base64 of `id:key`; from the environment.
-    :param username: Of a user with a password, instead of an API key.
+    :param username: Of a user with a password, instead of an API key; None for what `ELASTIC_USERNAME` says.
     :param password: Of the user; from the environment.
-    :param ca_certs: File of the CA certificates that the cluster's is checked with; None for the system's.
+    :param ca_certs: File of the CA certificates that the cluster's is checked with; None for what `ELASTIC_CA_CERTS`
+        says, or else the system's.
     :param timeout: Seconds to wait for an answer.
     :param bulk_bytes: Size of a bulk request, bytes.
     :param bulk_workers: How many bulk requests are sent at once.
