@@ -1,0 +1,75 @@
+"""Checkpoints: which of them are whole, and whose they are."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lodestone.components.errors import ConfigurationError
+
+CHECKPOINTS = "checkpoints"
+RUN_FILE = "run.json"
+DONE_FILE = "training.json"
+_WHOLE = "whole"
+
+
+def mark_whole(checkpoint: Path) -> None:
+    """Say that everything of a checkpoint was written."""
+    (checkpoint / _WHOLE).touch()
+
+
+def last_whole(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; what a kill cut off is removed.
+
+    :param folder: The folder of a run's checkpoints; it may be missing.
+    :returns: The checkpoint, or None where there is none.
+    """
+    found = [path for path in folder.glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
+    for path in found:
+        if not (path / _WHOLE).exists():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.exists()]
+    return max(whole, key=lambda path: int(path.name.split("-")[-1]), default=None)
+
+
+def begin_or_resume(output: Path, run: dict[str, Any], fresh: bool) -> None:
+    """Make the folder of a run, or see that what is in it is of the same run.
+
+    :param output: The folder.
+    :param run: What decides the result: recipe, data, base model.
+    :param fresh: Whether to remove what is there of another run.
+    :raises ConfigurationError: If the folder holds another run, or something else.
+    """
+    file = output / RUN_FILE
+    if output.exists() and not output.is_dir():
+        raise ConfigurationError(f"{output} is a file; name a folder for the reader (--output)")
+    if output.is_dir() and not file.is_file() and any(output.iterdir()):
+        raise ConfigurationError(f"{output} is not empty and holds no training run; name another folder (--output)")
+    if file.is_file():
+        held = _read(file)
+        if held == json.loads(json.dumps(run)) and not fresh:
+            return
+        if not fresh:
+            unlike = sorted(key for key in {*held, *run} if held.get(key) != json.loads(json.dumps(run)).get(key))
+            raise ConfigurationError(
+                f"{output} holds a run with another {', '.join(unlike)}; name another folder (--output), or begin anew "
+                "there (--fresh)"
+            )
+        shutil.rmtree(output)
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(file, run)
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write a JSON file so that it is there whole or not at all."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}; begin anew (--fresh)") from error
+    return held if isinstance(held, dict) else {}
