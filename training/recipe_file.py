@@ -2,8 +2,9 @@
 
 import contextlib
 import math
+import operator
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
@@ -17,6 +18,12 @@ from lodestone.training.recipe import Recipe
 
 _LARGEST = 1_000_000
 _MISSING = object()
+_BOUNDS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "least": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "most": ("at most", operator.le),
+    "below": ("below", operator.lt),
+}
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -168,14 +175,8 @@ class _RecipeReader:
         if choices is not None and value not in choices:
             hint = did_you_mean(value, choices)
             self._refuse(path, f"{_named(path)} must be one of {', '.join(choices)}, got {shown(value)}.{hint}")
-        bounds = {
-            "least": ("at least", lambda bound: value >= bound),
-            "above": ("above", lambda bound: value > bound),
-            "most": ("at most", lambda bound: value <= bound),
-            "below": ("below", lambda bound: value < bound),
-        }
-        for name, (words, holds) in bounds.items():
-            if name in limits and not holds(limits[name]):
+        for name, (words, holds) in _BOUNDS.items():
+            if name in limits and not holds(value, limits[name]):
                 self._refuse(path, f"{_named(path)} must be {words} {limits[name]}, got {shown(value)}")
 
     def _data_path(self, file: str) -> str:

@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 
 def launch(folder: Path, output: Path, processes: int) -> None:
     """Run the command line in several processes on the CPU, as `accelerate launch` and `torchrun` do."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     command += ["-m", "lodestone", "train", str(folder / "recipe.yaml"), "--output", str(output)]
     command += [
         "--set",
