@@ -14,18 +14,25 @@ _SORTED_TOGETHER = 64
 class BatchOrder:
     """The batches of one process, epoch by epoch: windows of similar length, the batches in random order.
 
-    Windows at the beginning of an epoch's order are used twice where their number does not fill the last batches, so
-    that every process has as many batches, all of them full.
+    Windows at the beginning of an epoch's order are used twice where their number does not fill the last step, so that
+    all steps are alike, and the same in however many processes.
 
     :param lengths: Tokens of each window, int64, shape (windows,).
     :param batch_size: Windows of a batch.
     :param seed: Of the order.
     :param process: This process's number.
     :param processes: How many there are.
+    :param passes: How many batches of each make a step.
     """
 
     def __init__(
-        self, lengths: NDArray[np.int64], batch_size: int, seed: int, process: int = 0, processes: int = 1
+        self,
+        lengths: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+        passes: int = 1,
     ) -> None:
         self.batch_size = batch_size
         self.drop_last = False
@@ -33,6 +40,7 @@ class BatchOrder:
         self._seed = seed
         self._process = process
         self._processes = processes
+        self._passes = passes
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -40,8 +48,8 @@ class BatchOrder:
         self._epoch = epoch
 
     def __len__(self) -> int:
-        together = self.batch_size * self._processes
-        return -(-len(self._lengths) // together)
+        step = self.batch_size * self._processes * self._passes
+        return -(-len(self._lengths) // step) * self._passes
 
     def __iter__(self) -> Iterator[list[int]]:
         chance = np.random.default_rng((self._seed, self._epoch))

@@ -82,6 +82,7 @@ class ReaderTrainer(Trainer):
             self.args.seed,
             self.args.process_index,
             self.args.world_size,
+            self.args.gradient_accumulation_steps,
         )
         return _Loader(windows, batch_sampler=order, collate_fn=windows.collate)  # type: ignore[arg-type]
 

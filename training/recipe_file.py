@@ -109,7 +109,7 @@ class _RecipeReader:
 
     def _section(self, kind: Any, path: KeyPath, value: Any) -> Any:
         """A dataclass of the recipe, or None where something in it is wrong."""
-        named = ".".join(map(str, path)) or "a recipe"
+        named = _dotted(path) or "a recipe"
         hints, known = get_type_hints(kind), {each.name: each for each in fields(kind)}
         if not isinstance(value, dict):
             self._refuse(path, f"{named} must be a mapping with the keys {', '.join(known)}, got {shown(value)}")
@@ -124,7 +124,7 @@ class _RecipeReader:
             if name in value:
                 given[name] = self._value(hints[name], (*path, name), value[name], each.metadata)
             elif each.default is MISSING and each.default_factory is MISSING:
-                self._refuse(path, f"{'.'.join(map(str, (*path, name)))} is missing")
+                self._refuse(path, f"{_dotted((*path, name))} is missing")
         return kind(**given) if len(self._problems) == before else None
 
     def _value(self, kind: Any, path: KeyPath, value: Any, limits: Mapping[str, Any]) -> Any:
@@ -210,7 +210,7 @@ class _RecipeReader:
     def _refuse(self, path: KeyPath, message: str) -> None:
         problem: Problem = self._definition.problem(path, message)
         if any(path[: len(each)] == each for each in self._overridden):
-            self._problems.append(f"--set {'.'.join(map(str, path))}: {problem.message}")
+            self._problems.append(f"--set {_dotted(path)}: {problem.message}")
         else:
             self._problems.append(str(problem))
 
@@ -218,3 +218,8 @@ class _RecipeReader:
 def _named(path: KeyPath) -> str:
     """The name of a value: its key, with its position where it is in a list."""
     return f"{path[-2]}[{path[-1]}]" if isinstance(path[-1], int) else path[-1]
+
+
+def _dotted(path: KeyPath) -> str:
+    """A key path as people write it: `data.files[1].weight`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")

@@ -1,6 +1,7 @@
 """Small base models with tokenizers, and small files of questions, to train on in seconds."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,18 @@ def save_base(folder: Path, family: str = "bert", *, reader: bool = False, seed:
 
 def make_tokenizer(family: str) -> Any:
     """A tokenizer of a family's kind: WordPiece, or bytes in pairs with RoBERTa's special tokens."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(_trained_tokenizer(family in _BYTE_LEVEL))
+
+
+@lru_cache
+def _trained_tokenizer(byte_level: bool) -> str:
+    """A tokenizer as JSON, the same in all of a process: which of two equally good words are taken differs."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
     texts = [text for n in range(60) for text in (paragraph(n), *(each["question"] for each in questions(n)))]
-    if family in _BYTE_LEVEL:
+    if byte_level:
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -89,7 +98,7 @@ def make_tokenizer(family: str) -> Any:
         trainer: Any = trainers.BpeTrainer(vocab_size=500, special_tokens=specials, initial_alphabet=alphabet)
         tokenizer.train_from_iterator(texts, trainer)
         tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-        return tokenizer
+        return str(tokenizer.to_str())
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -100,4 +109,4 @@ def make_tokenizer(family: str) -> Any:
         pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
-    return tokenizer
+    return str(tokenizer.to_str())

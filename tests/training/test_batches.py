@@ -28,8 +28,10 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 
 
 def test_processes_share_the_batches_that_one_would_have() -> None:
-    two = [batches(size=10, process=each, processes=2) for each in (0, 1)]
-    assert [batch for pair in zip(*two, strict=True) for batch in pair] == batches(size=10)
+    one = list(BatchOrder(LENGTHS, 8, 0, passes=4))
+    two = [list(BatchOrder(LENGTHS, 8, 0, process, 2, passes=2)) for process in (0, 1)]
+    assert len(one) == 128
+    assert [batch for pair in zip(*two, strict=True) for batch in pair] == one
 
 
 def test_little_is_padded_and_lengths_come_in_random_order() -> None:

@@ -122,7 +122,7 @@ def test_learning_a_teachers_layers_brings_them_closer(folder: Path, tmp_path: P
     assert model.config.num_hidden_layers == 2
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "albert"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "albert", "modernbert"])
 def test_a_model_has_no_distance_to_itself_and_shows_scores_before_the_softmax(family: str, tmp_path: Path) -> None:
     tiny_training.save_base(tmp_path / "model", family, reader=True)
     student = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "model").eval()
