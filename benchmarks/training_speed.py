@@ -84,7 +84,7 @@ def pad_together(features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         }
         for each in features
     ]
-    return default_data_collator(padded)  # type: ignore[no-any-return]
+    return default_data_collator(padded)
 
 
 def ours(recipe: Recipe, windows: TrainingWindows, pair: PairTokenizer) -> float:
@@ -114,7 +114,7 @@ def theirs(recipe: Recipe, features: list[dict[str, Any]], collate: Any) -> floa
             logging_strategy="no",
         )
         model = load_base_model(recipe)
-        return timed(RunQA(model=model, args=arguments, train_dataset=features, data_collator=collate))  # type: ignore[arg-type]
+        return timed(RunQA(model=model, args=arguments, train_dataset=features, data_collator=collate))
 
 
 def timed(trainer: Any) -> float:

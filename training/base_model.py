@@ -100,7 +100,7 @@ def load_base_tokenizer(recipe: Recipe) -> Tokenizer:
     tokenizer = load_tokenizer(_tokenizer_name(recipe))
     if recipe.lower_case:
         held = [tokenizer.normalizer] if tokenizer.normalizer is not None else []
-        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *held])  # type: ignore[assignment]
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *held])
     return tokenizer
 
 

@@ -27,7 +27,7 @@ def test_a_recipe_says_what_its_card_says(name: str) -> None:
     recipe = read_recipe(name)
     windows, training = recipe.windows, recipe.training
     found = (windows.max_seq_length, windows.stride, windows.max_query_length)
-    found += (training.batch_size, training.learning_rate, training.warmup, training.epochs)  # type: ignore[assignment]
+    found += (training.batch_size, training.learning_rate, training.warmup, training.epochs)
     assert found == STATED[name]
     assert recipe.published["source"].startswith("https://huggingface.co/")
     assert {"f1"} <= recipe.published.keys()
