@@ -36,8 +36,8 @@ def begin_or_resume(output: Path, run: dict[str, Any], fresh: bool) -> None:
     """Make the folder of a run, or see that what is in it is of the same run.
 
     :param output: The folder.
-    :param run: What decides the result: recipe, data, base model.
-    :param fresh: Whether to remove what is there of another run.
+    :param run: What decides the result, as JSON has it: recipe, data, base model.
+    :param fresh: Whether to remove what is there of a run.
     :raises ConfigurationError: If the folder holds another run, or something else.
     """
     file = output / RUN_FILE
@@ -47,10 +47,11 @@ def begin_or_resume(output: Path, run: dict[str, Any], fresh: bool) -> None:
         raise ConfigurationError(f"{output} is not empty and holds no training run; name another folder (--output)")
     if file.is_file():
         held = _read(file)
-        if held == json.loads(json.dumps(run)) and not fresh:
+        if held == run and not fresh:
             return
-        if not fresh:
-            unlike = sorted(key for key in {*held, *run} if held.get(key) != json.loads(json.dumps(run)).get(key))
+        # What was stopped before it learned anything, by bad data perhaps, need not be kept.
+        if not fresh and ((output / DONE_FILE).is_file() or last_whole(output / CHECKPOINTS) is not None):
+            unlike = sorted(key for key in {*held, *run} if held.get(key) != run.get(key))
             raise ConfigurationError(
                 f"{output} holds a run with another {', '.join(unlike)}; name another folder (--output), or begin anew "
                 "there (--fresh)"

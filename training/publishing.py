@@ -7,7 +7,7 @@ from pathlib import Path
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.readers.calibration import CALIBRATION_FILE
 from lodestone.training.card import CARD_FILE, RECIPE_FILE
-from lodestone.training.checkpoints import DONE_FILE
+from lodestone.training.checkpoints import DONE_FILE, RUN_FILE
 
 _PUBLISHED = (
     "config.json",
@@ -38,6 +38,8 @@ def check_target(target: str) -> None:
             raise ConfigurationError(f"--push takes OWNER/NAME on the hub or a folder (./NAME, /...), got {target!r}")
         if HF_HUB_OFFLINE:
             raise ConfigurationError(f"{target!r} is on the hub and HF_HUB_OFFLINE is set; unset it, or name a folder")
+    elif (folder / RUN_FILE).exists():
+        raise ConfigurationError(f"{folder} is the folder of a training run; name another folder")
     elif folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / DONE_FILE).is_file())):
         raise ConfigurationError(f"{folder} holds something else than a trained reader; name another folder")
 
@@ -47,7 +49,7 @@ def publish(reader: Path, target: str) -> str:
 
     :param reader: The folder of a finished run.
     :param target: A folder, which begins with `.`, `/` or `~` or exists, or `owner/name` on the hub, whose repository
-        is made where there is none. A folder that holds a reader is replaced.
+        is made where there is none. A folder that a reader was published to is replaced.
     :returns: Where it is now.
     :raises ConfigurationError: As `check_target`.
     :raises LodestoneError: If the hub does not take it.
@@ -71,7 +73,7 @@ def publish(reader: Path, target: str) -> str:
 def _folder(target: str) -> Path | None:
     """The folder that is meant, or None for a name on the hub."""
     path = Path(target).expanduser()
-    return path if target.startswith((".", "/", "~")) or path.exists() else None
+    return path if target.startswith((".", "/", "~")) or (target and path.exists()) else None
 
 
 def _upload(reader: Path, name: str) -> str:

@@ -84,7 +84,13 @@ class ReaderTrainer(Trainer):
             self.args.world_size,
             self.args.gradient_accumulation_steps,
         )
-        return _Loader(windows, batch_sampler=order, collate_fn=windows.collate)  # type: ignore[arg-type]
+        return _Loader(windows, batch_sampler=order, collate_fn=self._collate)  # type: ignore[arg-type]
+
+    def _collate(self, numbers: Sequence[int]) -> dict[str, Any]:
+        """A batch; its tokens are counted here, for on a GPU asking for their number would mean to wait for it."""
+        batch = self.lesson.windows.collate(numbers)
+        self.tokens += int(batch["attention_mask"].sum())
+        return batch
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -102,7 +108,6 @@ class ReaderTrainer(Trainer):
             given["token_type_ids"] = inputs["token_type_ids"]
         shown = {"output_hidden_states": True, "output_attentions": True} if layers is not None else {}
         outputs = model(**given, **shown)
-        self.tokens += int(inputs["attention_mask"].sum())
         if layers is not None:
             student = self.accelerator.unwrap_model(model)
             loss = layers.loss(student, outputs, inputs, inputs["weights"])

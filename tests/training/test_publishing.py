@@ -41,6 +41,8 @@ def test_a_folder_that_holds_something_else_is_left_alone(reader: Path, tmp_path
     with pytest.raises(ConfigurationError, match="holds something else than a trained reader"):
         publish(reader, str(tmp_path / "mine"))
     assert (tmp_path / "mine" / "diary.txt").exists()
+    with pytest.raises(ConfigurationError, match="is the folder of a training run"):
+        publish(reader, str(reader))
 
 
 @pytest.mark.parametrize("target", ["", "name", "a/b/c", "https://huggingface.co/a/b"])

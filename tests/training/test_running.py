@@ -163,6 +163,15 @@ def test_a_folder_with_another_run_or_other_files_is_refused(undisturbed: Path, 
     assert (tmp_path / "mine.txt").exists()
 
 
+def test_a_run_that_bad_data_stopped_begins_when_they_are_mended(folder: Path, tmp_path: Path) -> None:
+    bad = (folder / "train.json").read_text().replace('"answer_start": 31', '"answer_start": 33', 1)
+    (folder / "mended.json").write_text(bad)
+    with pytest.raises(ConfigurationError, match="question '0-0' has the answer"):
+        train(recipe_of(folder, "data.files=mended.json"), tmp_path / "reader")
+    (folder / "mended.json").write_text((folder / "train.json").read_text())
+    assert train(recipe_of(folder, "data.files=mended.json", "training.steps=1"), tmp_path / "reader").record["steps"]
+
+
 def test_a_run_that_is_begun_anew_forgets_the_other(folder: Path, tmp_path: Path) -> None:
     train(recipe_of(folder, "training.steps=2"), tmp_path / "reader")
     anew = train(recipe_of(folder, "training.steps=3"), tmp_path / "reader", fresh=True)

@@ -53,7 +53,7 @@ def test_a_reader_is_distilled(lodestone: Run, folder: Path, tmp_path: Path) -> 
         ("train", ["--set", "training.steps=none"], "--set training.steps: steps must be a whole number, got 'none'"),
         ("train", ["--set", "model=no-such-folder"], "there is no model folder 'no-such-folder'"),
         ("train", ["--data-folder", "nowhere"], "nowhere/train.json does not exist"),
-        ("train", ["--set", "data.files=bad.json"], "bad.json: question '0-0' has the answer 'Ida Holm' at 31"),
+        ("train", ["--set", "data.files=bad.json"], "bad.json: question '0-0' has the answer 'Ida Holm' at 32"),
         ("train", ["--push", "nonsense"], "--push takes OWNER/NAME"),
         ("train", ["--output", "{folder}/recipe.yaml"], "is a file; name a folder"),
         ("train", ["--output", "{folder}"], "is not empty and holds no training run"),
