@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, default_data_collator
 
 from lodestone.components.engines.quiet import quiet_transformers
 from lodestone.components.readers.tokens import PairTokenizer
@@ -121,6 +121,7 @@ def timed(trainer: Any) -> float:
     """Train, and give the tokens a second."""
     watch = Stopwatch(lambda: int(trainer.tokens))
     trainer.add_callback(watch)
+    trainer.remove_callback(PrinterCallback)
     trainer.args.logging_strategy = trainer.args.save_strategy = "no"
     trainer.train()
     return watch.speed

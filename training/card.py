@@ -116,6 +116,5 @@ def _run(record: dict[str, Any]) -> str:
     count = record["processes"]
     return (
         f"{record['steps']:,} steps, {record['epochs']:g} epochs, on {record['device']}"
-        f"{f' in {count} processes' if count > 1 else ''}; mean loss {record['train_loss']:.4f}. "
-        f"Lodestone {__version__}."
+        f"{f' in {count} processes' if count > 1 else ''}; Lodestone {__version__}."
     )

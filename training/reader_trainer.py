@@ -11,6 +11,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 
 from lodestone.components.engines.loading import takes_segments
 from lodestone.components.errors import LodestoneError
@@ -124,6 +126,15 @@ class ReaderTrainer(Trainer):
                 ]
                 loss = (1 - distillation.weight) * loss + distillation.weight * (gaps[0] + gaps[1]) / 2
         return (loss, outputs) if return_outputs else loss
+
+    def take_up(self, checkpoint: Path) -> None:
+        """Take the weights and the history of a run that has ended, as `train` would leave them.
+
+        :param checkpoint: Its last checkpoint.
+        """
+        self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        self._load_from_checkpoint(best if best is not None else str(checkpoint))
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"

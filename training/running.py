@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from lodestone.evaluation.fingerprint import fingerprint, hash_files
 from lodestone.evaluation.partial import sampled
 from lodestone.evaluation.squad import read_squad
 from lodestone.training.base_model import load_base_model, load_base_tokenizer, save_reader
-from lodestone.training.checkpoints import CHECKPOINTS, DONE_FILE, begin_or_resume, last_whole, write_json
+from lodestone.training.checkpoints import CHECKPOINTS, DONE_FILE, has_ended, last_whole, run_folder, write_json
 from lodestone.training.data import BadQuestion, describe, load_data, report
 from lodestone.training.finishing import finish
 from lodestone.training.negatives import with_negatives
@@ -28,6 +29,8 @@ from lodestone.training.settings import autocast_type, training_arguments
 from lodestone.training.windows import TrainingWindows
 
 if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
     from lodestone.training.reader_trainer import Lesson
 
 Tell = Callable[[str], None]
@@ -63,25 +66,32 @@ def train(recipe: Recipe, output: Path, *, fresh: bool = False, tell: Tell = lam
     """
     from accelerate import PartialState
 
+    # What is remembered of checkpoints must hold in every working directory.
+    output = output.expanduser().resolve()
     arguments = training_arguments(recipe, output)
     processes = PartialState()
-    if processes.is_main_process:
-        begin_or_resume(output, _identity(recipe), fresh)
-    processes.wait_for_everyone()
-    done = output / DONE_FILE
+    with run_folder(output, _identity(recipe), fresh) if processes.is_main_process else nullcontext():
+        processes.wait_for_everyone()
+        return _trained(recipe, output, arguments, tell if processes.is_main_process else lambda line: None)
+
+
+def _trained(recipe: Recipe, output: Path, arguments: TrainingArguments, tell: Tell) -> Trained:
+    """Do what is left to do of a run."""
+    from accelerate import PartialState
+
+    processes, done = PartialState(), output / DONE_FILE
     if done.is_file():
         tell(f"{output} is trained already")
         return Trained(output, json.loads(done.read_text(encoding="utf-8")))
     with processes.main_process_first():
-        lesson, tokenizer, about = _prepare(recipe, output, tell if processes.is_main_process else lambda line: None)
+        lesson, tokenizer, about = _prepare(recipe, output, tell)
     with quiet_transformers():
         model = load_base_model(recipe)
         record = _run(recipe, output, lesson, model, arguments, tell)
         if processes.is_main_process:
             save_reader(model, tokenizer, recipe, output)
     if processes.is_main_process:
-        record = finish(recipe, output, {**about, **record}, tell)
-        write_json(done, record)
+        write_json(done, finish(recipe, output, {**about, **record}, tell))
     processes.wait_for_everyone()
     return Trained(output, json.loads(done.read_text(encoding="utf-8")))
 
@@ -187,17 +197,21 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
     reporter.trainer = trainer
+    started = time.perf_counter()
     if checkpoint is not None:
         tell(f"resuming from {checkpoint.name}")
-    started = time.perf_counter()
-    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+    if checkpoint is not None and has_ended(checkpoint):
+        trainer.take_up(checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
     spent = time.perf_counter() - started
     TeacherLayers.detach(model)
     history = [entry for entry in trainer.state.log_history if "eval_f1" in entry or "loss" in entry]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
     return {
         "steps": trainer.state.global_step,
         "epochs": round(float(trainer.state.epoch or 0.0), 4),
-        "train_loss": round(float(result.training_loss), 5),
+        "last_loss": losses[-1] if losses else None,
         "processes": processes.num_processes,
         "device": str(arguments.device),
         "seconds_since_last_start": round(spent, 1),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from lodestone import ExtractiveReader
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.training import read_recipe
+from lodestone.training.checkpoints import run_folder
 from lodestone.training.running import train
 
 RECIPE = """
@@ -152,6 +154,47 @@ def test_a_run_that_is_killed_at_the_end_of_an_epoch_goes_on_exactly(
     kill_at(8, folder, tmp_path / "killed", "checkpoints.every=8")
     resumed = train(recipe_of(folder, "checkpoints.every=8"), tmp_path / "killed").folder
     assert same(undisturbed, resumed)
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    ["", "evaluation={file: dev.json, every: 3, metric: f1, keep_best: true}"],
+)
+def test_a_run_that_is_killed_behind_its_last_step_ends_with_the_same_weights(
+    folder: Path, tmp_path: Path, evaluation: str
+) -> None:
+    settings = [evaluation] if evaluation else []
+    whole = train(recipe_of(folder, *settings), tmp_path / "whole")
+    killed = Path(shutil.copytree(whole.folder, tmp_path / "killed"))
+    for name in ("training.json", "model.safetensors", "README.md"):
+        (killed / name).unlink()
+    lines: list[str] = []
+    again = train(recipe_of(folder, *settings), killed, tell=lines.append)
+    assert "resuming from checkpoint-12" in lines
+    assert same(whole.folder, killed)
+    for name in ("steps", "epochs", "history", "best", "last_loss"):
+        assert again.record[name] == whole.record[name]
+
+
+def test_a_run_that_stopped_early_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
+    settings = ["training.learning_rate=1e-9", "evaluation={file: dev.json, every: 3, sample: 10, patience: 1}"]
+    whole = train(recipe_of(folder, *settings), tmp_path / "whole")
+    assert whole.record["steps"] == 6
+    for name in ("training.json", "model.safetensors"):
+        (whole.folder / name).rename(whole.folder / f"{name}.before")
+    again = train(recipe_of(folder, *settings), whole.folder)
+    assert again.record["steps"] == 6
+    ours, theirs = weights(whole.folder), load_file(whole.folder / "model.safetensors.before")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_two_runs_do_not_share_a_folder(folder: Path, tmp_path: Path) -> None:
+    with run_folder(tmp_path / "reader", {"recipe": "other"}, fresh=False):
+        with pytest.raises(ConfigurationError, match="is being trained by another process"):
+            train(recipe_of(folder), tmp_path / "reader")
+        with pytest.raises(ConfigurationError, match="is being trained by another process"):
+            train(recipe_of(folder), tmp_path / "reader", fresh=True)
+        assert (tmp_path / "reader" / "run.json").exists()
 
 
 def test_a_folder_with_another_run_or_other_files_is_refused(undisturbed: Path, folder: Path, tmp_path: Path) -> None:
