@@ -38,6 +38,15 @@ def read_squad(path: Path) -> Iterator[Question]:
     :raises ConfigurationError: If the file is missing, is no JSON, holds no question, lacks an entry, or uses an id
         twice: the message names the place.
     """
+    return (question for question, _ in read_entries(path))
+
+
+def read_entries(path: Path) -> Iterator[tuple[Question, dict[str, Any]]]:
+    """As `read_squad`, each question beside the entry of the file that it was read from, with all that stands there.
+
+    :param path: The JSON file.
+    :raises ConfigurationError: As `read_squad`.
+    """
     articles = _articles(path)
     places: dict[str, str] = {}
     for a, article in enumerate(articles):
@@ -51,7 +60,7 @@ def read_squad(path: Path) -> Iterator[Question]:
                         f"{path}: {place}.qas[{q}] has the id {question.id!r} of {places[question.id]}; ids must differ"
                     )
                 places[question.id] = f"{place}.qas[{q}]"
-                yield question
+                yield question, entry
     if not places:
         raise ConfigurationError(f"{path} holds no questions")
 

@@ -17,6 +17,7 @@ from lodestone.commands import (
     search,
     status,
     store,
+    train,
     validate,
 )
 from lodestone.commands.console import configure_logging, fail
@@ -38,6 +39,8 @@ app.command()(status.status)
 app.add_typer(store.app, name="store")
 app.command()(quantize.quantize)
 app.command()(calibrate.calibrate)
+app.command()(train.train)
+app.command()(train.distil)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(validate.validate)
 app.command()(draw.draw)

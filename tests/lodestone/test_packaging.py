@@ -15,6 +15,7 @@ DATA = [
     "lodestone/py.typed",
     "lodestone/pipelines/indexing_faiss.yaml",
     "lodestone/pipelines/query_faiss.yaml",
+    "lodestone/training/recipes/roberta-base-squad2.yaml",
     "lodestone/components/models/reader_minilm/model.safetensors",
     "lodestone/components/models/reader_minilm/tokenizer.json",
     "lodestone/components/models/reader_minilm/config.json",

@@ -1,0 +1,63 @@
+"""What training makes small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def log_shares(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Log of a softmax over the tokens of each window; padding has no part in it.
+
+    :param logits: Shape (windows, tokens).
+    :param mask: The same shape, 0 where padded.
+    :returns: float32, the same shape.
+    """
+    import torch
+
+    return torch.log_softmax(logits.float().masked_fill(mask == 0, torch.finfo(torch.float32).min), dim=-1)
+
+
+def span_loss(
+    start_logits: torch.Tensor, end_logits: torch.Tensor, mask: torch.Tensor, spans: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Half the negative log probability that the start and the end drawn are those of an accepted span.
+
+    Of windows with one span it is the mean of the cross entropies of start and end, as transformers has it; of several
+    the probabilities are summed (Clark & Gardner 2018), so that the model may choose among them.
+
+    :param start_logits: Shape (windows, tokens).
+    :param end_logits: The same shape.
+    :param mask: The same shape, 0 where padded.
+    :param spans: First and last token of each span, int64, shape (windows, spans, 2), -1 where there is none.
+    :param weights: What each window counts, shape (windows,).
+    :returns: The mean over the windows, a scalar.
+    """
+    import torch
+
+    starts, ends = log_shares(start_logits, mask), log_shares(end_logits, mask)
+    there = spans[..., 0] >= 0
+    at = spans.clamp(min=0)
+    both = starts.gather(1, at[..., 0]) + ends.gather(1, at[..., 1])
+    both = both.masked_fill(~there, torch.finfo(torch.float32).min)
+    return -0.5 * (weights * torch.logsumexp(both, dim=1)).mean()
+
+
+def teacher_loss(
+    logits: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """How far the student's distribution over tokens is from the teacher's (Hinton et al. 2015), times temperature².
+
+    :param logits: The student's, shape (windows, tokens).
+    :param teacher: The teacher's, the same shape.
+    :param mask: The same shape, 0 where padded.
+    :param weights: What each window counts, shape (windows,).
+    :param temperature: What both are divided by.
+    :returns: The mean Kullback-Leibler divergence over the windows in nats, a scalar.
+    """
+    ours, theirs = log_shares(logits / temperature, mask), log_shares(teacher.float() / temperature, mask)
+    # Padding's share is 0 in both, but 0 times what its log differs by must not be taken for a number.
+    gaps = (theirs.exp() * (theirs - ours)).masked_fill(mask == 0, 0.0)
+    return temperature**2 * (weights * gaps.sum(dim=-1)).mean()

@@ -1,0 +1,221 @@
+"""A training run from recipe to reader: prepared, trained or resumed, calibrated, described."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lodestone.components.engines.loading import max_length
+from lodestone.components.engines.quiet import quiet_transformers
+from lodestone.components.engines.weights import model_digest
+from lodestone.components.errors import ConfigurationError
+from lodestone.components.models import resolve_model
+from lodestone.components.readers.tokens import PairTokenizer
+from lodestone.evaluation.fingerprint import fingerprint, hash_files
+from lodestone.evaluation.partial import sampled
+from lodestone.evaluation.squad import read_squad
+from lodestone.training.base_model import load_base_model, load_base_tokenizer, save_reader
+from lodestone.training.checkpoints import CHECKPOINTS, DONE_FILE, has_ended, last_whole, run_folder, write_json
+from lodestone.training.data import BadQuestion, describe, load_data, report
+from lodestone.training.finishing import finish
+from lodestone.training.negatives import with_negatives
+from lodestone.training.recipe import Recipe
+from lodestone.training.settings import autocast_type, training_arguments
+from lodestone.training.windows import TrainingWindows
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+    from lodestone.training.reader_trainer import Lesson
+
+Tell = Callable[[str], None]
+NEGATIVES_FILE = "negatives.json"
+LEFT_OUT_FILE = "left_out.jsonl"
+TEACHER_FOLDER = "teacher"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a run.
+
+    :param folder: The reader.
+    :param record: What `training.json` in it says: data, steps, loss, figures.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+
+def train(recipe: Recipe, output: Path, *, fresh: bool = False, tell: Tell = lambda line: None) -> Trained:
+    """Train a reader by a recipe, or go on where an earlier call of the same was stopped.
+
+    On a CPU the weights are the same, to the last bit, however often it was stopped, with the same number of processes
+    and threads.
+
+    :param recipe: The recipe.
+    :param output: The reader's folder. Beside the reader it holds the run's checkpoints.
+    :param fresh: Whether to begin anew where the folder holds another run, or this one.
+    :param tell: Takes lines on how it goes.
+    :raises ConfigurationError: If the recipe, its data or its models do not fit, or the folder holds another run.
+    :raises LodestoneError: If the loss is no number any more.
+    """
+    from accelerate import PartialState
+
+    # What is remembered of checkpoints must hold in every working directory.
+    output = output.expanduser().resolve()
+    arguments = training_arguments(recipe, output)
+    processes = PartialState()
+    with run_folder(output, _identity(recipe), fresh) if processes.is_main_process else nullcontext():
+        processes.wait_for_everyone()
+        return _trained(recipe, output, arguments, tell if processes.is_main_process else lambda line: None)
+
+
+def _trained(recipe: Recipe, output: Path, arguments: TrainingArguments, tell: Tell) -> Trained:
+    """Do what is left to do of a run."""
+    from accelerate import PartialState
+
+    processes, done = PartialState(), output / DONE_FILE
+    if done.is_file():
+        tell(f"{output} is trained already")
+        return Trained(output, json.loads(done.read_text(encoding="utf-8")))
+    with processes.main_process_first():
+        lesson, tokenizer, about = _prepare(recipe, output, tell)
+    with quiet_transformers():
+        model = load_base_model(recipe)
+        record = _run(recipe, output, lesson, model, arguments, tell)
+        if processes.is_main_process:
+            save_reader(model, tokenizer, recipe, output)
+    if processes.is_main_process:
+        write_json(done, finish(recipe, output, {**about, **record}, tell))
+    processes.wait_for_everyone()
+    return Trained(output, json.loads(done.read_text(encoding="utf-8")))
+
+
+def _identity(recipe: Recipe) -> dict[str, Any]:
+    """What decides the weights of a run, by what a person calls it."""
+    files = [Path(each.file) for each in recipe.data.files]
+    for file in files:
+        if not file.is_file():
+            raise ConfigurationError(f"{file} does not exist; name the folder of the data (--data-folder)")
+    described = recipe.to_dict()
+    for name in ("published", "calibration", "name", "weights", "checkpoints"):
+        described.pop(name)
+    described["data"]["files"] = [each.weight for each in recipe.data.files]
+    if recipe.evaluation is not None:
+        described["evaluation"]["file"] = hash_files([Path(recipe.evaluation.file)]) if _there(recipe) else None
+    teacher = recipe.distillation.teacher if recipe.distillation is not None else None
+    return {
+        "recipe": fingerprint(described),
+        "data": hash_files(files),
+        "base model": model_digest(resolve_model(recipe.model)),
+        "teacher": None if teacher is None else model_digest(resolve_model(teacher)),
+    }
+
+
+def _there(recipe: Recipe) -> bool:
+    for part in (recipe.evaluation, recipe.calibration):
+        if part is not None and not Path(part.file).is_file():
+            raise ConfigurationError(f"{part.file} does not exist; name the folder of the data (--data-folder)")
+    return True
+
+
+def _prepare(recipe: Recipe, output: Path, tell: Tell) -> tuple[Lesson, Any, dict[str, Any]]:
+    """The data as windows, with negatives and a teacher's logits where the recipe has some."""
+    from lodestone.training.reader_trainer import Lesson
+    from lodestone.training.teacher_layers import check_teacher
+    from lodestone.training.teacher_logits import TeacherLogits
+
+    loaded = load_data(recipe.data)
+    seed = recipe.training.seed
+    examples = with_negatives(loaded.examples, recipe.negatives, seed, output / NEGATIVES_FILE)
+    tokenizer = load_base_tokenizer(recipe)
+    pair = PairTokenizer(tokenizer)
+    windows = TrainingWindows(examples, pair, recipe.windows, _positions(recipe))
+    left_out = [*loaded.bad, *windows.left_out]
+    _write_left_out(output / LEFT_OUT_FILE, left_out)
+    if left_out:
+        tell(f"{report(left_out)}\nleft out; all of them are in {output / LEFT_OUT_FILE}")
+    about = {
+        "data": [
+            {"file": Path(each.file).name, "sha256": hash_files([Path(each.file)]), "weight": each.weight}
+            for each in recipe.data.files
+        ],
+        **describe(examples),
+        "negatives": len(examples) - len(loaded.examples),
+        "left_out": len(left_out),
+        **windows.describe(),
+    }
+    tell(f"{about['questions']:,} questions, {about['unanswerable']:,} without an answer; {len(windows):,} windows")
+    questions = []
+    if recipe.evaluation is not None:
+        questions = sampled(list(read_squad(Path(recipe.evaluation.file))), recipe.evaluation.sample)
+    logits = None
+    if recipe.distillation is not None and recipe.distillation.kind == "prediction":
+        tell("the teacher reads the data")
+        logits = TeacherLogits(recipe.distillation.teacher, windows, tokenizer, output / TEACHER_FOLDER)
+    elif recipe.distillation is not None:
+        check_teacher(recipe.distillation, tokenizer)
+    return Lesson(recipe, windows, pair, questions, logits), tokenizer, about
+
+
+def _positions(recipe: Recipe) -> int:
+    from transformers import AutoConfig
+
+    return max_length(AutoConfig.from_pretrained(str(resolve_model(recipe.model)), local_files_only=True))
+
+
+def _write_left_out(file: Path, left_out: list[BadQuestion]) -> None:
+    lines = [json.dumps({"file": each.file, "id": each.id, "reason": each.reason}) for each in left_out]
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: Any, tell: Tell) -> dict[str, Any]:
+    """Train, from the last whole checkpoint where there is one."""
+    from accelerate import PartialState
+    from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback
+
+    from lodestone.training.reader_trainer import ReaderTrainer, Reporter
+    from lodestone.training.teacher_layers import TeacherLayers
+
+    processes = PartialState()
+    with processes.main_process_first():
+        checkpoint = last_whole(output / CHECKPOINTS)
+    if recipe.distillation is not None and recipe.distillation.kind == "intermediate":
+        lesson = replace(lesson, layers=TeacherLayers(model, recipe.distillation, str(arguments.device)))
+    reporter = Reporter(tell)
+    callbacks: list[Any] = [reporter]
+    if recipe.evaluation is not None and recipe.evaluation.patience is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.evaluation.patience))
+    trainer = ReaderTrainer(
+        lesson, autocast_type(recipe.training.precision), model=model, args=arguments, callbacks=callbacks
+    )
+    for printer in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(printer)
+    reporter.trainer = trainer
+    started = time.perf_counter()
+    if checkpoint is not None:
+        tell(f"resuming from {checkpoint.name}")
+    if checkpoint is not None and has_ended(checkpoint):
+        trainer.take_up(checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+    spent = time.perf_counter() - started
+    TeacherLayers.detach(model)
+    history = [entry for entry in trainer.state.log_history if "eval_f1" in entry or "loss" in entry]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    return {
+        "steps": trainer.state.global_step,
+        "epochs": round(float(trainer.state.epoch or 0.0), 4),
+        "last_loss": losses[-1] if losses else None,
+        "processes": processes.num_processes,
+        "device": str(arguments.device),
+        "seconds_since_last_start": round(spent, 1),
+        "tokens_per_second": round(trainer.tokens * processes.num_processes / max(spent, 1e-9)),
+        "best": trainer.state.best_metric,
+        "history": history,
+    }
