@@ -84,7 +84,7 @@ def connected(address: str | None) -> Iterator[Any]:
         yield ray
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    alone = {"include_dashboard": False, "num_cpus": _cpus()} if address == "local" else {}
+    alone: dict[str, Any] = {"include_dashboard": False, "num_cpus": _cpus()} if address == "local" else {}
     with _own_signals():
         try:
             _reach(address)
