@@ -104,8 +104,10 @@ def _figures(recipe: Recipe, record: dict[str, Any]) -> str:
             for name, label in _FIGURES.items()
             if name in measured["metrics"]
         ]
+        fitted = record.get("calibration", {}).get("data", [{}])[0].get("sha256")
+        remark = " Its probabilities were fitted to this file, too." if fitted == measured["data"]["sha256"] else ""
         count = f"{measured['data']['questions']:,} questions of {measured['data']['file']}"
-        parts.append("\n".join([f"{count}:\n", "| figure | value |", "| --- | --- |", *rows]))
+        parts.append("\n".join([f"{count}.{remark}\n", "| figure | value |", "| --- | --- |", *rows]))
     if recipe.published:
         text = yaml.safe_dump(recipe.published, sort_keys=False, allow_unicode=True, width=120)
         parts.append(f"Published of a model that was made by this recipe, not of this one:\n\n```yaml\n{text}```")

@@ -72,7 +72,7 @@ def run_folder(output: Path, run: dict[str, Any], fresh: bool) -> Iterator[None]
 
 def _take_over(output: Path, run: dict[str, Any], fresh: bool) -> None:
     file = output / RUN_FILE
-    held = _read(file) if file.is_file() else {}
+    held = _read(file) if file.is_file() and not fresh else {}
     if held == run and not fresh:
         return
     # What was stopped before it learned anything, by bad data perhaps, need not be kept.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,13 @@ def finish(recipe: Recipe, folder: Path, record: dict[str, Any], tell: Callable[
     :returns: The record with what was measured.
     """
     (folder / CALIBRATION_FILE).unlink(missing_ok=True)
+    with _without_warnings():
+        _measure(recipe, folder, record, tell)
+    write_card(recipe, folder, record)
+    return record
+
+
+def _measure(recipe: Recipe, folder: Path, record: dict[str, Any], tell: Callable[[str], None]) -> None:
     headless = recipe.distillation is not None and recipe.distillation.kind == "intermediate"
     if recipe.calibration is not None and not headless:
         tell("fitting probabilities")
@@ -36,8 +45,18 @@ def finish(recipe: Recipe, folder: Path, record: dict[str, Any], tell: Callable[
         result = evaluate_squad(Path(recipe.evaluation.file), _reader(recipe, folder), sample=recipe.evaluation.sample)
         record["evaluation"] = {"data": result.data, "metrics": result.metrics}
         tell(", ".join(f"{name} {result.metrics[name]:.2f}" for name in ("exact", "f1", "best_exact", "best_f1")))
-    write_card(recipe, folder, record)
-    return record
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep the reader from saying that it has no calibration: it is about to get one, or its card says so."""
+    logger = logging.getLogger(ExtractiveReader.__module__)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _calibrate(recipe: Recipe, data: CalibrationData, folder: Path) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def test_a_trained_reader_answers_and_is_calibrated_and_judged(folder: Path, tmp
     assert {tensor.dtype for tensor in weights(trained.folder).values()} == {torch.float16}
     card = (trained.folder / "README.md").read_text()
     assert "60 questions of dev.json" in card
+    assert "Its probabilities were fitted to this file, too." in card
     assert "source: nowhere" in card
     assert str(folder) not in card
 
