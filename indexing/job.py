@@ -8,17 +8,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.archives import Scratch
 from lodestone.indexing.backlog import Backlog, CancelledError, Item
-from lodestone.indexing.conversion import Rules, Task
+from lodestone.indexing.conversion import Conversion, Rules, Task
 from lodestone.indexing.converting import WorkerPool, convert_here
 from lodestone.indexing.embedding import embed, warm_up
 from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.planning import Plan
+from lodestone.indexing.progress import FileDone, Progress
 from lodestone.indexing.report import Report
 from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
@@ -32,16 +32,6 @@ from lodestone.pipelines.stages import IndexingStages
 _LOOK_SECONDS = 0.2
 # Batches are whole, and so the same in every run, unless filling one takes so long that a kill would cost too much.
 _PATIENCE_SECONDS = 30.0
-
-
-class Progress(Protocol):
-    """What a job tells while it runs."""
-
-    def start(self, files: int, size: int) -> None:
-        """The job will read so many files of so many bytes in all."""
-
-    def done(self, source: SourceFile, passages: int, failed: bool) -> None:
-        """A file is finished: it gave so many passages, or failed."""
 
 
 class IndexingJob:
@@ -76,13 +66,18 @@ class IndexingJob:
             )
         self._stages = stages
         self._store = stages.document_store
-        self._progress = progress
+        self._progress = Progress() if progress is None else progress
         self._settings = Settings() if settings is None else settings
         self._rules = Rules(self._settings.limits, MetadataRules() if metadata is None else metadata)
         self._worker = worker
         self._report = Report()
         self._stop = threading.Event()
         check_embedding_model(self._store, stages.embedder)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it has been told to stop, and ends after the batch that it is at."""
+        return self._stop.is_set()
 
     def run(
         self,
@@ -152,8 +147,9 @@ class IndexingJob:
         todo = [source for source in sources.values() if not plan.is_current(source)]
         tables = sum(source.columns is not None for source in todo)
         remember_embedding_model(self._store, self._stages.embedder)
-        if self._progress is not None:
-            self._progress.start(len(todo), sum(source.size for source in todo))
+        left_out = [FileDone(each.path, "failed", reason=each.reason) for each in self._report.failed]
+        left_out += [FileDone(each.path, "skipped", reason=each.reason) for each in self._report.skipped]
+        self._progress.start(len(todo), sum(source.size for source in todo), left_out)
         if todo:
             self._convert_and_write(todo, plan)
         self._report.files = len(sources) - tables + len(plan.rows)
@@ -163,7 +159,7 @@ class IndexingJob:
     def _convert_and_write(self, todo: list[SourceFile], plan: Plan) -> None:
         """One thread minds the converters, one writes, this one embeds."""
         backlog = Backlog(self._settings.batch_passages, self._settings.batch_files)
-        writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._done)
+        writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._progress.done)
         with ThreadPoolExecutor(2) as threads:
             converting = threads.submit(self._convert, plan.tasks(todo), backlog)
             writing: Future[None] | None = None
@@ -179,6 +175,7 @@ class IndexingJob:
                         continue
                     taken = time.monotonic()
                     embedded = self._embedded(batch)
+                    self._progress.writing(len(batch))
                     if writing is not None:
                         writing.result()
                     writing = threads.submit(writer.write, embedded)
@@ -190,13 +187,18 @@ class IndexingJob:
 
     def _convert(self, tasks: Iterator[Task], backlog: Backlog) -> None:
         stage, processes = self._stages.converting, self._settings.processes
+
+        def deliver(task: Task, conversion: Conversion) -> None:
+            self._progress.converted(task.source)
+            backlog.put(task, conversion)
+
         try:
             if processes == 0:
-                convert_here(stage, self._rules, tasks, backlog.put)
+                convert_here(stage, self._rules, tasks, deliver)
             else:
-                pool = WorkerPool(stage, self._rules, processes, self._worker)
+                pool = WorkerPool(stage, self._rules, processes, self._worker, self._progress.converting)
                 self._worker = None
-                pool.run(tasks, backlog.put, lambda: backlog.is_cancelled)
+                pool.run(tasks, deliver, lambda: backlog.is_cancelled)
         except CancelledError:
             return
         finally:
@@ -204,15 +206,12 @@ class IndexingJob:
 
     def _embedded(self, batch: list[Item]) -> list[Item]:
         passages = [passage for _, conversion in batch for passage in conversion.passages]
-        embedded = iter(embed(self._stages.embedder, passages) if passages else [])
+        self._progress.embedding([(task.source, len(conversion.passages)) for task, conversion in batch])
+        embedded = iter(embed(self._stages.embedder, passages, self._progress.embedded) if passages else [])
         return [
             (task, replace(conversion, passages=list(islice(embedded, len(conversion.passages)))))
             for task, conversion in batch
         ]
-
-    def _done(self, source: SourceFile, passages: int, failed: bool) -> None:
-        if self._progress is not None:
-            self._progress.done(source, passages, failed)
 
     def _delete_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:
         here = {(source.root, source.path) for _, found in scans for source in found.files if source.columns is None}

@@ -13,9 +13,12 @@ from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.backlog import Item
 from lodestone.indexing.conversion import Conversion
 from lodestone.indexing.planning import Known
-from lodestone.indexing.report import FileOutcome, Report
+from lodestone.indexing.progress import FileDone
+from lodestone.indexing.report import Report
 from lodestone.indexing.sources import SourceFile
 
+# What becomes of documents that are not written.
+_SHOWN = {"same": "unchanged", "unsupported": "skipped", "unreadable": "failed"}
 Entry = tuple[SourceRecord, list[SourceText], list[Document]]
 
 
@@ -26,7 +29,7 @@ class BatchWriter:
     :param pipeline: Fingerprint of the pipeline that made the passages.
     :param known: What the ledger held before the job, by root and path.
     :param report: Where to account for each document.
-    :param done: Called with each document when it is finished, its passages, and whether it failed.
+    :param done: Told of each document when it is finished.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class BatchWriter:
         pipeline: str,
         known: Known,
         report: Report,
-        done: Callable[[SourceFile, int, bool], None],
+        done: Callable[[FileDone], None],
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -61,11 +64,9 @@ class BatchWriter:
                 [replace(record, size=source.size, mtime_ns=source.mtime_ns) for record, source in before]
             )
         for task, conversion in batch:
-            record = written.get((task.source.root, task.source.path))
-            self._account(task.source, conversion, record)
-            self._report.note_time(task.source.shown, conversion.seconds)
-            failed = conversion.state in ("failed", "unreadable")
-            self._done(task.source, len(conversion.passages), failed)
+            outcome = self._outcome(task.source, conversion, written.get(task.key))
+            self._report.note(outcome)
+            self._done(outcome)
 
     def _write(self, entries: list[Entry]) -> list[Entry]:
         """Write entries, a document that the store cannot hold as failed."""
@@ -94,19 +95,14 @@ class BatchWriter:
             indexed_at=time.time(),
         )
 
-    def _account(self, source: SourceFile, conversion: Conversion, record: SourceRecord | None) -> None:
-        if record is not None and record.error is None:
-            self._report.indexed += 1
-            self._report.passages += record.passages
-        elif record is not None:
-            self._report.failed.append(FileOutcome(source.shown, str(record.error)))
-        elif conversion.state == "same":
-            self._report.unchanged += 1
-        elif conversion.state == "unsupported":
-            self._report.skipped.append(FileOutcome(source.shown, conversion.reason))
+    def _outcome(self, source: SourceFile, conversion: Conversion, record: SourceRecord | None) -> FileDone:
+        if record is not None:
+            state, reason, passages = record.state, record.error or "", record.passages
         else:
-            stays = " (what was indexed of it stays)" if (source.root, source.path) in self._known else ""
-            self._report.failed.append(FileOutcome(source.shown, conversion.reason + stays))
+            state, reason, passages = _SHOWN[conversion.state], conversion.reason, 0
+            if conversion.state == "unreadable" and (source.root, source.path) in self._known:
+                reason += " (what was indexed of it stays)"
+        return FileDone(source.shown, state, source.size, passages, conversion.seconds, reason)
 
 
 def _storable(entry: Entry) -> Entry:
