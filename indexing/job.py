@@ -3,41 +3,31 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.archives import Scratch
-from lodestone.indexing.backlog import Backlog, CancelledError, Item
-from lodestone.indexing.conversion import Conversion, Rules, Task
-from lodestone.indexing.converting import WorkerPool, convert_here
-from lodestone.indexing.embedding import embed, warm_up
+from lodestone.indexing.conversion import Rules
+from lodestone.indexing.executors import Executor, LocalExecutor, Work
 from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.planning import Plan
 from lodestone.indexing.progress import FileDone, Progress
 from lodestone.indexing.report import Report
 from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
-from lodestone.indexing.sources import Scope, Source, SourceFile, find_scopes
+from lodestone.indexing.sources import Scope, Source, find_scopes
 from lodestone.indexing.stopping import stopped_by_signals
-from lodestone.indexing.worker_process import WorkerProcess
 from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.models import check_embedding_model, remember_embedding_model
 from lodestone.pipelines.stages import IndexingStages
-
-_LOOK_SECONDS = 0.2
-# Batches are whole, and so the same in every run, unless filling one takes so long that a kill would cost too much.
-_PATIENCE_SECONDS = 30.0
 
 
 class IndexingJob:
     """Indexes folders and files with an indexing pipeline into a store with a ledger.
 
-    Worker processes convert, this one embeds and writes, all at the same time. Each batch of files is written together:
+    What is to be converted, embedded and written is left to an executor. Each batch of files is written together:
     their passages, their texts and their entries in the ledger, which come last or in the same transaction. A job that
     was killed is simply run again; what is in the ledger is not read twice. SIGTERM and Ctrl-C end a job after the
     batch that it is at.
@@ -46,7 +36,7 @@ class IndexingJob:
     :param progress: Told what happens; None for nobody.
     :param settings: Workers, batches and limits; None for the defaults.
     :param metadata: Which metadata documents get by rule; None for none.
-    :param worker: A worker process that was started ahead; None for none. The job ends it.
+    :param executor: Does the work; None for a `LocalExecutor`. The job closes it.
     :raises ConfigurationError: If the pipeline writes to another kind of store, or the index was made with another
         embedding model.
     """
@@ -57,7 +47,7 @@ class IndexingJob:
         progress: Progress | None = None,
         settings: Settings | None = None,
         metadata: MetadataRules | None = None,
-        worker: WorkerProcess | None = None,
+        executor: Executor | None = None,
     ) -> None:
         if not isinstance(stages.document_store, SourceStore):
             kind = type(stages.document_store).__name__
@@ -69,7 +59,7 @@ class IndexingJob:
         self._progress = Progress() if progress is None else progress
         self._settings = Settings() if settings is None else settings
         self._rules = Rules(self._settings.limits, MetadataRules() if metadata is None else metadata)
-        self._worker = worker
+        self._executor = LocalExecutor() if executor is None else executor
         self._report = Report()
         self._stop = threading.Event()
         check_embedding_model(self._store, stages.embedder)
@@ -109,8 +99,7 @@ class IndexingJob:
             self._stop.set()
         finally:
             scratch.remove()
-            if self._worker is not None:
-                self._worker.kill()
+            self._executor.close()
         self._report.stopped = self._stop.is_set()
         self._store.save()
         self._report.sort()
@@ -151,67 +140,14 @@ class IndexingJob:
         left_out += [FileDone(each.path, "skipped", reason=each.reason) for each in self._report.skipped]
         self._progress.start(len(todo), sum(source.size for source in todo), left_out)
         if todo:
-            self._convert_and_write(todo, plan)
+            writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._progress.done)
+            tasks = plan.tasks(todo)
+            self._executor.run(
+                Work(tasks, self._stages, self._rules, self._settings, writer, self._stop, self._progress)
+            )
         self._report.files = len(sources) - tables + len(plan.rows)
         self._report.unchanged += len(sources) - len(todo) + plan.unchanged_rows
         self._report.skipped.extend(plan.repeated_rows)
-
-    def _convert_and_write(self, todo: list[SourceFile], plan: Plan) -> None:
-        """One thread minds the converters, one writes, this one embeds."""
-        backlog = Backlog(self._settings.batch_passages, self._settings.batch_files)
-        writer = BatchWriter(self._store, plan.fingerprint, plan.known, self._report, self._progress.done)
-        with ThreadPoolExecutor(2) as threads:
-            converting = threads.submit(self._convert, plan.tasks(todo), backlog)
-            writing: Future[None] | None = None
-            try:
-                warm_up(self._stages.embedder)
-                taken = time.monotonic()
-                while not self._stop.is_set():
-                    is_urgent = time.monotonic() - taken > _PATIENCE_SECONDS
-                    batch = backlog.take(_LOOK_SECONDS, whole=not is_urgent)
-                    if batch is None:
-                        break
-                    if not batch:
-                        continue
-                    taken = time.monotonic()
-                    embedded = self._embedded(batch)
-                    self._progress.writing(len(batch))
-                    if writing is not None:
-                        writing.result()
-                    writing = threads.submit(writer.write, embedded)
-            finally:
-                backlog.cancel()
-            if writing is not None:
-                writing.result()
-            converting.result()
-
-    def _convert(self, tasks: Iterator[Task], backlog: Backlog) -> None:
-        stage, processes = self._stages.converting, self._settings.processes
-
-        def deliver(task: Task, conversion: Conversion) -> None:
-            self._progress.converted(task.source)
-            backlog.put(task, conversion)
-
-        try:
-            if processes == 0:
-                convert_here(stage, self._rules, tasks, deliver)
-            else:
-                pool = WorkerPool(stage, self._rules, processes, self._worker, self._progress.converting)
-                self._worker = None
-                pool.run(tasks, deliver, lambda: backlog.is_cancelled)
-        except CancelledError:
-            return
-        finally:
-            backlog.end()
-
-    def _embedded(self, batch: list[Item]) -> list[Item]:
-        passages = [passage for _, conversion in batch for passage in conversion.passages]
-        self._progress.embedding([(task.source, len(conversion.passages)) for task, conversion in batch])
-        embedded = iter(embed(self._stages.embedder, passages, self._progress.embedded) if passages else [])
-        return [
-            (task, replace(conversion, passages=list(islice(embedded, len(conversion.passages)))))
-            for task, conversion in batch
-        ]
 
     def _delete_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:
         here = {(source.root, source.path) for _, found in scans for source in found.files if source.columns is None}

@@ -102,6 +102,7 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool, as_js
     from lodestone.commands.job_view import watched
     from lodestone.indexing import IndexingJob, swapping
     from lodestone.indexing.events import EventStream
+    from lodestone.indexing.executors import LocalExecutor
     from lodestone.indexing.tracking import Tracker
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
@@ -115,7 +116,7 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool, as_js
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     events = EventStream(print_json, {"index": shown}) if as_json else None
     tracker = Tracker() if events is None else events
-    job = IndexingJob(stages, tracker, definition.settings, definition.metadata, worker)
+    job = IndexingJob(stages, tracker, definition.settings, definition.metadata, LocalExecutor(worker))
     with guard, contextlib.nullcontext() if events is None else events, watched(tracker, job, beside=as_json):
         report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
     if swap:
