@@ -62,7 +62,7 @@ class JobView:
 
         width = options.max_width
         if not self._tracker.is_started:
-            yield Text("Looking for what is new ...")
+            yield Text("Looking for what is new ...", no_wrap=True, overflow="ellipsis")
             return
         state = self._tracker.state
         yield _bar(state)
@@ -70,7 +70,7 @@ class JobView:
             style = "red" if label == "Last failed" else ""
             yield Text(f"  {label:<{_LABEL_WIDTH}}{fitted(name, text, width - _LABEL_WIDTH - 2)}", style, no_wrap=True)
         if self._is_stopping():
-            yield Text("Stopping after the batch that it is at ...")
+            yield Text("Stopping after the batch that it is at ...", no_wrap=True, overflow="ellipsis")
 
 
 def duration(seconds: float) -> str:
@@ -114,7 +114,7 @@ def _bar(state: "State") -> "Table":
 
     left = "" if state.seconds_left is None else f", {duration(state.seconds_left)} left"
     grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
-    grid.add_column(width=_LABEL_WIDTH + 1)
+    grid.add_column(width=_LABEL_WIDTH + 1, no_wrap=True)
     grid.add_column(ratio=1)
     grid.add_column(no_wrap=True)
     grid.add_row("Indexing", ProgressBar(total=1, completed=state.share), f"{state.share:.0%}{left}")

@@ -193,7 +193,7 @@ def test_a_bad_file_is_named_and_the_exit_code_is_one(lodestone: Run, docs: Path
     assert result.code == 1
     assert re.search(r"Failed: .*docs/broken\.pdf: (?!no text)", result.out)
     as_json = lodestone("index", docs, "--index", tmp_path / "index", "--json")
-    report = json.loads(as_json.out)
+    report = json.loads(as_json.out.splitlines()[-1])
     assert as_json.code == 1
     assert (report["indexed"], report["unchanged"], len(report["failed"])) == (0, 1, 1)
 
@@ -201,12 +201,11 @@ def test_a_bad_file_is_named_and_the_exit_code_is_one(lodestone: Run, docs: Path
 def test_a_job_file_is_run_and_flags_go_before_it(lodestone: Run, docs: Path, tmp_path: Path) -> None:
     (docs / "leave.md").write_text("# Leave\n\nTwenty-five days a year.")
     (tmp_path / "job.yaml").write_text("sources: [docs]\nindex: index\nexclude: ['*.txt']\nworkers: 0\n")
-    report = json.loads(lodestone("index", "--job", tmp_path / "job.yaml", "--json").out)
+    report = json.loads(lodestone("index", "--job", tmp_path / "job.yaml", "--json").out.splitlines()[-1])
     assert (report["indexed"], report["index"]) == (1, str(tmp_path / "index"))
     other = tmp_path / "other"
-    report = json.loads(
-        lodestone("index", docs, "--job", tmp_path / "job.yaml", "--index", other, "--max-size", 1e-9, "--json").out
-    )
+    options = ["--index", other, "--max-size", 1e-9, "--json"]
+    report = json.loads(lodestone("index", docs, "--job", tmp_path / "job.yaml", *options).out.splitlines()[-1])
     assert (report["indexed"], report["index"]) == (0, str(other))
     assert all("too large" in failed["reason"] for failed in report["failed"])
 
@@ -214,12 +213,12 @@ def test_a_job_file_is_run_and_flags_go_before_it(lodestone: Run, docs: Path, tm
 def test_a_stopped_job_says_how_to_resume(
     lodestone: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lodestone.indexing import job
+    from lodestone.indexing.executors import local_executor
 
     def stop(batch: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(job, "warm_up", stop)
+    monkeypatch.setattr(local_executor, "warm_up", stop)
     result = lodestone("index", docs, "--index", tmp_path / "my index", "--workers", 0)
     assert result.code == 1
     assert "Stopped after indexing 0 files" in result.out
