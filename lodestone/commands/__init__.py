@@ -19,7 +19,7 @@ from lodestone.commands import (
     store,
     validate,
 )
-from lodestone.commands.console import configure_logging, fail
+from lodestone.commands.console import USAGE_ERRORS, configure_logging, fail, fail_usage
 from lodestone.components.errors import LodestoneError
 
 app = typer.Typer(
@@ -59,7 +59,9 @@ def _options(
 def main() -> None:
     """Run the command line: exit 0 when all was done, 1 when some inputs failed, 2 for wrong usage."""
     try:
-        app()
+        sys.exit(app(prog_name="lodestone", standalone_mode=False))
+    except USAGE_ERRORS as error:
+        fail_usage(error)
     except LodestoneError as error:
         fail(error)
     except UnicodeEncodeError:
@@ -72,4 +74,4 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        fail(error)
+        fail(OSError(f"{error.filename}: {error.strerror}") if error.filename is not None else error)

@@ -10,6 +10,7 @@ from lodestone.commands.console import (
     IndexOption,
     JsonOption,
     QueryPipelineOption,
+    check_output,
     console,
     open_query_pipeline,
     print_json,
@@ -53,8 +54,7 @@ def ask(
         raise ConfigurationError("give either a question or --file with questions")
     if output is not None and file is None:
         raise ConfigurationError("--output goes with --file")
-    if output is not None and file is not None and output.resolve() == file.resolve():
-        raise ConfigurationError("--output would overwrite the questions; name another file")
+    check_output(output, *([] if file is None else [file]))
     check_min_score(min_score)
     common = parse_filters(filters)
     questions = (
