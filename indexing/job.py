@@ -112,7 +112,7 @@ class IndexingJob:
         scans = [(scope, scanner.scan(scope)) for scope in scopes]
         for scope, found in scans:
             if found.is_empty:
-                raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
+                raise ConfigurationError(f"{scope.why_empty}; nothing was changed")
         roots = dict.fromkeys(scope.root for scope in scopes)
         known = {(record.root, record.path): record for root in roots for record in self._store.sources(root)}
         plan = Plan(known, self._fingerprint(), verify)
