@@ -19,7 +19,7 @@ from lodestone.commands import (
     store,
     validate,
 )
-from lodestone.commands.console import USAGE_ERRORS, configure_logging, fail, fail_usage
+from lodestone.commands.console import UsageError, configure_logging, fail, fail_usage
 from lodestone.components.errors import LodestoneError
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def main() -> None:
     """Run the command line: exit 0 when all was done, 1 when some inputs failed, 2 for wrong usage."""
     try:
         sys.exit(app(prog_name="lodestone", standalone_mode=False))
-    except USAGE_ERRORS as error:
+    except UsageError as error:
         fail_usage(error)
     except LodestoneError as error:
         fail(error)

@@ -17,7 +17,7 @@ from lodestone.commands.console import (
 )
 
 if TYPE_CHECKING:
-    from lodestone.pipelines.answering import Answered, QueryPipeline, Question
+    from lodestone.pipelines.answering import Answered, Filters, QueryPipeline, Question
 
 _BATCH = 64
 
@@ -66,7 +66,9 @@ def ask(
     if file is None and not as_json:
         from lodestone.commands.cards import print_answer
 
-        print_answer(asked.ask(questions, min_score=min_score)[0], console(), timings=timings, min_score=min_score)
+        answered = asked.ask(questions, min_score=min_score)
+        print_answer(answered[0], console(), timings=timings, min_score=min_score)
+        _explain([one.question.filters for one in answered if not one.passages], asked)
         return
     if output is None:
         _answer_all(asked, questions, None, min_score)
@@ -86,15 +88,28 @@ def _answer_all(
     from rich.progress import track
 
     err = console(stderr=True)
+    unmatched: list[Filters | None] = []
     starts = range(0, len(questions), _BATCH)
     quiet = not err.is_terminal or len(questions) == 1
     for start in track(starts, "Answering", console=err, transient=True, disable=quiet):
         for answered in asked.ask(questions[start : start + _BATCH], min_score=min_score):
             entry = _to_json(answered, asked)
+            unmatched += [answered.question.filters] if not answered.passages else []
             if stream is None:
                 print_json(entry)
             else:
                 stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    _explain(unmatched, asked)
+
+
+def _explain(unmatched: "list[Filters | None]", asked: "QueryPipeline") -> None:
+    """Say on stderr of filters that nothing matches which of their fields there are not."""
+    from lodestone.pipelines.filters import explain_nothing
+
+    reasons = [explain_nothing(filters, asked.store) for filters in {str(each): each for each in unmatched}.values()]
+    for reason in dict.fromkeys(reasons):
+        if reason is not None:
+            typer.echo(reason, err=True)
 
 
 def _to_json(answered: "Answered", asked: "QueryPipeline") -> dict[str, Any]:

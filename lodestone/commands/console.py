@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -36,8 +36,8 @@ QueryPipelineOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines for programs.")]
 
-# What was typed is wrong; typer has a class for that, and no public name for it.
-USAGE_ERRORS = typer.BadParameter.__mro__[1:2]
+# What was typed is wrong: typer has a class for that, and no public name for it.
+UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 
 def configure_logging() -> None:
@@ -60,13 +60,14 @@ def fail(error: Exception) -> NoReturn:
 def fail_usage(error: Exception) -> NoReturn:
     """Say in one line what was typed wrong, and exit with 2.
 
-    :param error: One of `USAGE_ERRORS`.
+    :param error: A `UsageError`.
     """
     message = str(error.format_message()).rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
     if not message:
         # Nothing was typed: help has been shown.
         sys.exit(2)
-    wrong = [problem["input"] for problem in error.__cause__.errors()] if hasattr(error.__cause__, "errors") else []
+    problems = getattr(error.__cause__, "errors", list)()
+    wrong = [problem["input"] for problem in problems]
     if wrong and repr(wrong[0]) not in message:
         message += f", got {wrong[0]!r}"
     command = error.ctx.command_path if error.ctx is not None else "lodestone"  # type: ignore[attr-defined]
