@@ -66,7 +66,7 @@ def fail_usage(error: Exception) -> NoReturn:
     if not message:
         # Nothing was typed: help has been shown.
         sys.exit(2)
-    problems = getattr(error.__cause__, "errors", list)()
+    problems: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
     wrong = [problem["input"] for problem in problems]
     if wrong and repr(wrong[0]) not in message:
         message += f", got {wrong[0]!r}"
