@@ -104,6 +104,7 @@ class Tracker(Progress):
         """See `Progress.start`."""
         with self._lock:
             self._started = self._clock()
+            self._samples.append((self._started, 0))
             self._of, self._of_size = files, size
             for file in left_out:
                 self._note_failure(file)
@@ -126,8 +127,6 @@ class Tracker(Progress):
         with self._lock:
             self._batch = largest.shown, sum(passages for _, passages in files), sum(file.size for file, _ in files)
             self._embedded_of_batch = 0
-            if not self._samples:
-                self._samples.append((self._clock(), 0))
 
     def embedded(self, passages: int) -> None:
         """See `Progress.embedded`."""

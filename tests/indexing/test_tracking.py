@@ -70,6 +70,14 @@ def test_the_rate_is_that_of_the_last_seconds_and_falls_when_nothing_comes(track
     assert tracker.state.rate < 1.1
 
 
+def test_a_pipeline_without_an_embedder_is_as_fast_as_what_comes(tracker: Tracker, clock: Clock) -> None:
+    tracker.start(1, 1000, [])
+    clock.now += 25
+    tracker.embedding([(file("a.txt"), 5000)])
+    tracker.embedded(5000)
+    assert tracker.state.rate == pytest.approx(200)
+
+
 def test_a_slow_embedder_is_not_called_stuck_between_two_batches(tracker: Tracker, clock: Clock) -> None:
     tracker.start(1, 1000, [])
     tracker.embedding([(file("a.txt"), 10_000)])
