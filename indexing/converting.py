@@ -80,11 +80,15 @@ class WorkerPool:
                 if not any(worker.tasks for worker in self._workers):
                     break
                 self._collect(deliver)
-                if busy := [worker.busy_with for worker in self._workers if worker.busy_with is not None]:
-                    self._tell(*max(busy, key=lambda entry: entry[1]))
+                self._tell_of_longest()
         finally:
             for worker in [*self._workers, *([self._spare] if self._spare is not None else [])]:
                 worker.kill()
+
+    def _tell_of_longest(self) -> None:
+        busy = [longest for worker in self._workers if (longest := worker.busy_with) is not None]
+        if busy:
+            self._tell(*max(busy, key=lambda entry: entry[1]))
 
     def _feed(self) -> None:
         while (task := self._next()) is not None:

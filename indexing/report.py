@@ -93,7 +93,7 @@ class Report:
                 self.unchanged += 1
             case "skipped":
                 self.skipped.append(FileOutcome(file.path, file.reason))
-            case _:
+            case "failed":
                 self.failed.append(FileOutcome(file.path, file.reason))
         self.slowest = sorted([*self.slowest, (file.path, file.seconds)], key=lambda entry: -entry[1])[:_SLOWEST]
 

@@ -123,6 +123,8 @@ class Tracker(Progress):
 
     def embedding(self, files: Sequence[tuple[SourceFile, int]]) -> None:
         """See `Progress.embedding`."""
+        if not files:
+            return
         largest, _ = max(files, key=lambda entry: entry[1])
         with self._lock:
             self._batch = largest.shown, sum(passages for _, passages in files), sum(file.size for file, _ in files)
