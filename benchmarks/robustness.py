@@ -83,7 +83,7 @@ def index(data: Path, folder: Path) -> tuple[dict[str, Any], str, float]:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode not in (0, 1):
         raise SystemExit(f"lodestone index exited with {done.returncode}: {done.stderr}")
-    return json.loads(done.stdout), done.stderr, time.monotonic() - started
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr, time.monotonic() - started
 
 
 def files(data: Path) -> list[str]:

@@ -12,6 +12,7 @@ from lodestone.indexing.worker_process import WorkerProcess, takes_too_long, why
 from lodestone.pipelines.stages import ConvertingStage
 
 Deliver = Callable[[Task, Conversion], None]
+TellLongest = Callable[[str, float], None]
 
 # Less than this is not worth a second worker's start.
 _FILES_A_WORKER = 64
@@ -42,16 +43,23 @@ class WorkerPool:
     :param rules: How, besides.
     :param processes: How many workers at most, at least 1.
     :param first: A worker that was started ahead, if any; it belongs to the pool from now on.
+    :param tell: Told now and then which document has been converted longest, and for how many seconds.
     """
 
     def __init__(
-        self, description: dict[str, Any], rules: Rules, processes: int, first: WorkerProcess | None = None
+        self,
+        description: dict[str, Any],
+        rules: Rules,
+        processes: int,
+        first: WorkerProcess | None = None,
+        tell: TellLongest = lambda path, seconds: None,
     ) -> None:
         self._description = description
         self._rules = rules
         self._limits = rules.limits
         self._processes = processes
         self._spare = first
+        self._tell = tell
         self._workers: list[WorkerProcess] = []
         self._source: Iterator[Task] = iter(())
         self._waiting: deque[Task] = deque()
@@ -72,12 +80,18 @@ class WorkerPool:
             if not any(worker.tasks for worker in self._workers):
                 break
             self._collect(deliver)
+            self._tell_of_longest()
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""
         for worker in [*self._workers, *([self._spare] if self._spare is not None else [])]:
             worker.kill()
         self._workers, self._spare = [], None
+
+    def _tell_of_longest(self) -> None:
+        busy = [longest for worker in self._workers if (longest := worker.busy_with) is not None]
+        if busy:
+            self._tell(*max(busy, key=lambda entry: entry[1]))
 
     def _feed(self) -> None:
         while (task := self._next()) is not None:

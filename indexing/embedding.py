@@ -1,6 +1,7 @@
 """Embedding the passages of many documents together."""
 
 from array import array
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,18 +21,23 @@ def warm_up(embedder: Any) -> None:
         load()
 
 
-def embed(embedder: Any, passages: list[Document]) -> list[Document]:
+def embed(
+    embedder: Any, passages: list[Document], tell: Callable[[int], None] = lambda embedded: None
+) -> list[Document]:
     """Embed passages.
 
     :param embedder: A component that embeds documents, warmed up; None for a pipeline without one.
     :param passages: Any number.
+    :param tell: Called after each part of them with its number of passages.
     :returns: The passages in the same order, with embeddings of float32.
     """
     if embedder is None:
+        tell(len(passages))
         return passages
     embedded: list[Document] = []
     for start in range(0, len(passages), _AT_A_TIME):
         for document in embedder.run(documents=passages[start : start + _AT_A_TIME])["documents"]:
             embedding = cast("list[float]", array("f", document.embedding))
             embedded.append(replace(document, embedding=embedding))
+        tell(len(embedded) - start)
     return embedded

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
@@ -15,6 +14,7 @@ from lodestone.indexing.executors import Executor, LocalExecutor, Work
 from lodestone.indexing.heirs import Finder, pass_on
 from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.planning import Key, Plan
+from lodestone.indexing.progress import FileDone, Progress
 from lodestone.indexing.report import Copy, Report
 from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
@@ -24,16 +24,6 @@ from lodestone.indexing.stopping import stopped_by_signals
 from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.models import check_embedding_model, remember_embedding_model
 from lodestone.pipelines.stages import IndexingStages
-
-
-class Progress(Protocol):
-    """What a job tells while it runs."""
-
-    def start(self, files: int, size: int) -> None:
-        """The job will read so many files of so many bytes in all."""
-
-    def done(self, source: SourceFile, passages: int, failed: bool) -> None:
-        """A file is finished: it gave so many passages, or failed."""
 
 
 class IndexingJob:
@@ -68,13 +58,18 @@ class IndexingJob:
             )
         self._stages = stages
         self._store = stages.document_store
-        self._progress = progress
+        self._progress = Progress() if progress is None else progress
         self._settings = Settings() if settings is None else settings
         self._rules = Rules(self._settings.limits, MetadataRules() if metadata is None else metadata)
         self._executor = LocalExecutor() if executor is None else executor
         self._report = Report()
         self._stop = threading.Event()
         check_embedding_model(self._store, stages.embedder)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it has been told to stop, and ends after the batch that it is at."""
+        return self._stop.is_set()
 
     def run(
         self,
@@ -120,7 +115,7 @@ class IndexingJob:
         scans = [(scope, scanner.scan(scope)) for scope in scopes]
         for scope, found in scans:
             if found.is_empty:
-                raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
+                raise ConfigurationError(f"{scope.why_empty}; nothing was changed")
         plan = Plan({}, self._fingerprint(), verify)
         roots = {scope.root for scope in scopes}
         for record in self._store.sources():
@@ -159,8 +154,9 @@ class IndexingJob:
         todo = [source for key, source in sources.items() if key not in later and not plan.is_current(source)]
         tables = sum(source.columns is not None for source in todo)
         remember_embedding_model(self._store, self._stages.embedder)
-        if self._progress is not None:
-            self._progress.start(len(todo), sum(source.size for source in todo))
+        left_out = [FileDone(each.path, "failed", reason=each.reason) for each in self._report.failed]
+        left_out += [FileDone(each.path, "skipped", reason=each.reason) for each in self._report.skipped]
+        self._progress.start(len(todo), sum(source.size for source in todo), left_out)
         if todo:
             self._work(plan.tasks(todo), plan)
         self._report.files = len(sources) - tables + len(plan.rows)
@@ -168,18 +164,14 @@ class IndexingJob:
         self._report.skipped.extend(plan.repeated_rows)
 
     def _work(self, tasks: Iterator[Task], plan: Plan) -> None:
-        writer = BatchWriter(self._store, plan, self._report, self._done)
-        self._executor.run(Work(tasks, self._stages, self._rules, self._settings, writer, self._stop))
+        writer = BatchWriter(self._store, plan, self._report, self._progress.done)
+        self._executor.run(Work(tasks, self._stages, self._rules, self._settings, writer, self._stop, self._progress))
 
     def _shown(self, key: Key, scopes: list[Scope]) -> str:
         """A document as the user would type it, if this job looks after it."""
         root, path = key
         scope = next((scope for scope in scopes if scope.root == root and scope.holds(path)), None)
         return printable(f"{root}/{path}") if scope is None else scope.show(path)
-
-    def _done(self, source: SourceFile, passages: int, failed: bool) -> None:
-        if self._progress is not None:
-            self._progress.done(source, passages, failed)
 
     def _gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> list[Key]:
         """What is to be deleted."""

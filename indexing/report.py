@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from lodestone.indexing.progress import FileDone
 from lodestone.indexing.reasons import ENCRYPTED, SCANNED
 
 _SLOWEST = 10
@@ -40,6 +41,7 @@ class Report:
     :param indexed: Files that are new or changed and were indexed.
     :param unchanged: Files that the index already held as they are.
     :param passages: Passages written.
+    :param size: Bytes of the files that were read.
     :param deleted: Files that are gone and whose passages were deleted.
     :param failed: Files that should have been indexed and could not be.
     :param duplicates: Files that are new or changed and copies of others.
@@ -55,6 +57,7 @@ class Report:
     indexed: int = 0
     unchanged: int = 0
     passages: int = 0
+    size: int = 0
     deleted: int = 0
     failed: list[FileOutcome] = field(default_factory=list)
     duplicates: list[Copy] = field(default_factory=list)
@@ -71,6 +74,11 @@ class Report:
         return not (self.failed or self.stopped or self.incomplete)
 
     @property
+    def passages_per_second(self) -> float:
+        """Passages written a second, from the job's start to its end."""
+        return self.passages / self.seconds if self.seconds else 0.0
+
+    @property
     def encrypted(self) -> list[FileOutcome]:
         """The files that failed for want of a password."""
         return [outcome for outcome in self.failed if outcome.reason == ENCRYPTED]
@@ -85,13 +93,23 @@ class Report:
         """The files that failed for any other reason."""
         return [outcome for outcome in self.failed if outcome.reason not in (ENCRYPTED, SCANNED)]
 
-    def note_time(self, path: str, seconds: float) -> None:
-        """Keep a file among the slowest, if it is one of them.
+    def note(self, file: FileDone) -> None:
+        """Count a file, and keep it among the slowest if it is one of them.
 
-        :param path: Its path.
-        :param seconds: Time that converting it took.
+        :param file: The file, and what became of it.
         """
-        self.slowest = sorted([*self.slowest, (path, seconds)], key=lambda entry: -entry[1])[:_SLOWEST]
+        self.size += file.size
+        match file.state:
+            case "indexed":
+                self.indexed += 1
+                self.passages += file.passages
+            case "unchanged":
+                self.unchanged += 1
+            case "skipped":
+                self.skipped.append(FileOutcome(file.path, file.reason))
+            case "failed":
+                self.failed.append(FileOutcome(file.path, file.reason))
+        self.slowest = sorted([*self.slowest, (file.path, file.seconds)], key=lambda entry: -entry[1])[:_SLOWEST]
 
     def sort(self) -> None:
         """Put the files in the order of their paths; they come in that of being finished."""
@@ -105,6 +123,7 @@ class Report:
             "indexed": self.indexed,
             "unchanged": self.unchanged,
             "passages": self.passages,
+            "bytes": self.size,
             "deleted": self.deleted,
             "failed": [{"path": outcome.path, "reason": outcome.reason} for outcome in self.failed],
             "encrypted": [outcome.path for outcome in self.encrypted],

@@ -45,6 +45,7 @@ class Scope:
     :param shown: The path as the user gave it.
     :param patterns: Which files of it are looked after.
     :param columns: How rows of its tables become documents, if they do.
+    :param glob: What the user gave, if that is a glob.
     """
 
     root: str
@@ -53,6 +54,16 @@ class Scope:
     shown: str
     patterns: Patterns = ALL
     columns: Columns | None = None
+    glob: str | None = None
+
+    @property
+    def why_empty(self) -> str:
+        """What to say where there is nothing in it."""
+        if self.glob is not None:
+            return f"no file matches {printable(self.glob)}"
+        if self.patterns != ALL:
+            return f"{self.shown} holds no files that `include` and `exclude` let in"
+        return f"{self.shown} holds no files"
 
     @property
     def is_file(self) -> bool:
@@ -189,7 +200,8 @@ def _local_scope(source: Source, known: dict[str, str]) -> Scope:
     root, folder, prefix = _root_of(path, known, source.root_name)
     if glob is not None and prefix:
         patterns = Patterns((*source.patterns.include, f"/{prefix}{glob[1].lstrip('/')}"), patterns.exclude)
-    return Scope(root, str(folder), prefix, str(path), patterns, source.columns)
+    given = source.path if glob is not None else None
+    return Scope(root, str(folder), prefix, str(path), patterns, source.columns, given)
 
 
 def _root_of(path: Path, known: dict[str, str], root_name: str | None) -> tuple[str, Path, str]:

@@ -31,6 +31,11 @@ class Columns:
     meta: tuple[str, ...] = ()
     id: str | None = None
 
+    @property
+    def all(self) -> list[str]:
+        """All that a table is to have."""
+        return [*self.content, *self.meta, *([self.id] if self.id is not None else [])]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -65,16 +70,20 @@ def rows(file: str, columns: Columns) -> Iterator[Row]:
     :raises TableError: If it cannot be read, or has not these columns.
     """
     try:
+        unseen, first = set(columns.content), ""
         for number, record in enumerate(_records(Path(file), columns), start=1):
+            unseen.difference_update(record)
+            first = first or ", ".join(map(str, record))
             yield _row(record, number, columns)
+        # In JSON lines a row leaves out what it has nothing for; a name that no row has is a wrong one.
+        if unseen and first:
+            raise TableError(f"no row has the column {min(unseen)!r}; the first has {first}")
     except (OSError, ValueError, csv.Error) as error:
         raise TableError(f"cannot be read as a table: {error}") from error
 
 
 def _row(record: dict[str, Any], number: int, columns: Columns) -> Row:
-    wanted = (*columns.content, *columns.meta, *([columns.id] if columns.id is not None else []))
-    missing = [name for name in wanted if name not in record]
-    # In JSON lines a row leaves out what it has nothing for.
+    missing = [name for name in columns.all if name not in record]
     if missing and not any(name in record for name in columns.content):
         raise TableError(f"row {number:,} has no column {missing[0]!r}; it has {', '.join(map(str, record))}")
     name = number if columns.id is None else record.get(columns.id)
@@ -104,7 +113,7 @@ def _records(file: Path, columns: Columns) -> Iterator[dict[str, Any]]:
         case ".parquet":
             return _parquet(file, columns)
         case ".csv" | ".tsv":
-            return _csv(file)
+            return _csv(file, columns)
         case _:
             return _jsonl(file)
 
@@ -123,14 +132,24 @@ def _jsonl(file: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _csv(file: Path) -> Iterator[dict[str, Any]]:
+def _csv(file: Path, columns: Columns) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(_LONGEST_FIELD)
     with file.open("rb") as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as lines:
         delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(lines.readline())
         lines.seek(0)
-        for record in csv.DictReader(lines, delimiter=delimiter):
+        reader = csv.DictReader(lines, delimiter=delimiter)
+        if reader.fieldnames is not None:
+            _check(columns, list(reader.fieldnames))
+        for record in reader:
             record.pop(None, None)
             yield record
+
+
+def _check(columns: Columns, names: list[str]) -> None:
+    """Refuse a table that has not all of the columns, where every row has the same."""
+    missing = [name for name in columns.all if name not in names]
+    if missing:
+        raise TableError(f"there is no column {missing[0]!r}; it has {', '.join(names)}")
 
 
 def _delimiter(header: str) -> str:
@@ -143,9 +162,6 @@ def _parquet(file: Path, columns: Columns) -> Iterator[dict[str, Any]]:
     except ImportError as error:
         raise TableError("reading Parquet needs pyarrow: pip install 'lodestone[parquet]'") from error
     with parquet.ParquetFile(file) as table:
-        names = [*columns.content, *columns.meta, *([columns.id] if columns.id is not None else [])]
-        missing = [name for name in names if name not in table.schema_arrow.names]
-        if missing:
-            raise TableError(f"there is no column {missing[0]!r}; it has {', '.join(table.schema_arrow.names)}")
-        for batch in table.iter_batches(batch_size=1000, columns=names):
+        _check(columns, table.schema_arrow.names)
+        for batch in table.iter_batches(batch_size=1000, columns=columns.all):
             yield from batch.to_pylist()

@@ -119,10 +119,17 @@ class WorkerProcess:
         self._unanswered.popleft()
         return self.tasks.popleft(), message
 
+    @property
+    def busy_with(self) -> tuple[str, float] | None:
+        """The document that it is converting, as the user would type it, and for how many seconds; None if none."""
+        if not self.is_ready or not self.tasks or self.connection.poll():
+            return None
+        return self.tasks[0].source.shown, time.monotonic() - self._since
+
     def is_late(self, seconds: float) -> bool:
         """Whether its document has taken longer than it may."""
-        busy = self.is_ready and bool(self.tasks) and not self.connection.poll()
-        return busy and time.monotonic() - self._since > seconds
+        busy = self.busy_with
+        return busy is not None and busy[1] > seconds
 
     def bury(self) -> int:
         """Wait for its end, after `take` has found it dead.

@@ -13,9 +13,12 @@ from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.backlog import Item
 from lodestone.indexing.conversion import Conversion, Task
 from lodestone.indexing.planning import Key, Plan
-from lodestone.indexing.report import FileOutcome, Report
+from lodestone.indexing.progress import FileDone
+from lodestone.indexing.report import Report
 from lodestone.indexing.sources import SourceFile
 
+# What becomes of documents that are not written.
+_SHOWN = {"same": "unchanged", "unsupported": "skipped", "unreadable": "failed"}
 Entry = tuple[SourceRecord, list[SourceText], list[Document]]
 
 # What is written, and the states that it has in the ledger.
@@ -28,7 +31,7 @@ class BatchWriter:
     :param store: The store.
     :param plan: What the ledger held before the job, and which documents are copies.
     :param report: Where to account for each document.
-    :param done: Called with each document when it is finished, its passages, and whether it failed.
+    :param done: Told of each document when it is finished.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class BatchWriter:
         store: SourceStore,
         plan: Plan,
         report: Report,
-        done: Callable[[SourceFile, int, bool], None],
+        done: Callable[[FileDone], None],
     ) -> None:
         self._store = store
         self._plan = plan
@@ -84,10 +87,11 @@ class BatchWriter:
         for task, conversion in batch:
             record = written.get(task.key)
             self._tell(task.key, conversion, record)
-            self._account(task.source, conversion, record)
-            self._report.note_time(task.source.shown, conversion.seconds)
-            failed = conversion.state in ("failed", "unreadable")
-            self._done(task.source, record.passages if record is not None else 0, failed)
+            outcome = self._outcome(task.source, conversion, record)
+            if outcome.state == "indexed":
+                self._plan.counted[task.key] = outcome.passages
+            self._report.note(outcome)
+            self._done(outcome)
 
     def _as_it_is_now(self, task: Task, conversion: Conversion) -> Conversion:
         """What became of a document, which may have been found to be a copy since it was settled."""
@@ -176,24 +180,17 @@ class BatchWriter:
             identity=conversion.identity,
         )
 
-    def _account(self, source: SourceFile, conversion: Conversion, record: SourceRecord | None) -> None:
+    def _outcome(self, source: SourceFile, conversion: Conversion, record: SourceRecord | None) -> FileDone:
         key = (source.root, source.path)
-        is_copy = self._plan.duplicates.owner_before(key, conversion.identity) is not None
-        if record is not None and record.state != "failed" and (is_copy or record.state == "duplicate"):
-            return  # how many there are in the end, the plan knows
-        if record is not None and record.error is None:
-            self._plan.counted[key] = record.passages
-            self._report.indexed += 1
-            self._report.passages += record.passages
-        elif record is not None:
-            self._report.failed.append(FileOutcome(source.shown, str(record.error)))
-        elif conversion.state == "same":
-            self._report.unchanged += 1
-        elif conversion.state == "unsupported":
-            self._report.skipped.append(FileOutcome(source.shown, conversion.reason))
+        if record is None:
+            state, reason, passages = _SHOWN[conversion.state], conversion.reason, 0
+            if conversion.state == "unreadable" and key in self._plan.known:
+                reason += " (what was indexed of it stays)"
         else:
-            stays = " (what was indexed of it stays)" if key in self._plan.known else ""
-            self._report.failed.append(FileOutcome(source.shown, conversion.reason + stays))
+            state, reason, passages = record.state, record.error or "", record.passages
+            if state == "indexed" and self._plan.duplicates.owner_before(key, conversion.identity) is not None:
+                state, passages = "duplicate", 0
+        return FileDone(source.shown, state, source.size, passages, conversion.seconds, reason)
 
 
 def _storable(entry: Entry) -> Entry:

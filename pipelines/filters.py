@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lodestone.components.errors import ConfigurationError
+from lodestone.pipelines.problem import did_you_mean
 
 _OPERATORS = ("==", "!=", ">=", "<=", ">", "<", "not in", "in")
 _COMPARISON = re.compile(
@@ -28,6 +29,32 @@ def parse_filters(texts: Sequence[str] | None) -> dict[str, Any] | None:
         return None
     filters = [_parse(text) for text in texts]
     return filters[0] if len(filters) == 1 else {"operator": "AND", "conditions": filters}
+
+
+def explain_nothing(filters: Mapping[str, Any] | None, store: Any) -> str | None:
+    """Why nothing matches a filter, if that is because of a field that no passage has.
+
+    :param filters: A Haystack filter; None for none.
+    :param store: The document store; one that cannot tell its fields explains nothing.
+    :returns: One line for the user; None if all fields are known.
+    """
+    if filters is None or not hasattr(store, "get_metadata_fields_info"):
+        return None
+    known = store.get_metadata_fields_info()
+    asked = sorted(_fields(filters))
+    unknown = [name for name in asked if name not in known and name.split(".")[0] not in known]
+    if not unknown:
+        return None
+    hint = did_you_mean(unknown[0], known)
+    return f"no passage has the field {unknown[0]!r}; there are {', '.join(sorted(known))}.{hint}"
+
+
+def _fields(filters: Mapping[str, Any]) -> set[str]:
+    """Names of metadata that a filter asks for, without `meta.` in front."""
+    if isinstance(conditions := filters.get("conditions"), list):
+        return {name for condition in conditions if isinstance(condition, Mapping) for name in _fields(condition)}
+    field = filters.get("field")
+    return {field.removeprefix("meta.")} if isinstance(field, str) and field not in ("id", "content") else set()
 
 
 def _parse(text: str) -> dict[str, Any]:

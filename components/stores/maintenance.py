@@ -1,6 +1,7 @@
 """The part of a store for its keepers: checking, rebuilding, writing out and reading back."""
 
 import errno
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -86,10 +87,33 @@ class MaintainedStore(LedgerStore):
             empty, or was created with other settings.
         :raises LodestoneError: If another process is writing, or the disk is full.
         """
-        with reading(path) as file, self._core.writing() as database:
-            importer = Importer(database, self._settings, str(path))
-            importer.read(file)
+        before = set(self._folder.iterdir()) if self._folder.is_dir() else None
+        is_new, is_ours = not self.exists(), False
+        with reading(path) as file:
+            try:
+                with self._core.writing() as database:
+                    # Another process may have filled it since.
+                    is_new = is_new and database.sequence == 0
+                    is_ours = True
+                    importer = Importer(database, self._settings, str(path))
+                    importer.read(file)
+            except BaseException:
+                if is_new and is_ours:
+                    self._remove(before)
+                raise
         return importer.counts
+
+    def _remove(self, spared: set[Path] | None) -> None:
+        """Leave the folder as it was before there was a store.
+
+        :param spared: What was in it; None if there was no folder.
+        """
+        self._core.close()
+        if spared is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return
+        for made in set(self._folder.iterdir()) - spared:
+            shutil.rmtree(made, ignore_errors=True) if made.is_dir() else made.unlink(missing_ok=True)
 
     def _require(self) -> None:
         if not self.exists():

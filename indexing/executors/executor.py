@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lodestone.indexing.conversion import Rules, Task
+from lodestone.indexing.progress import Progress
 from lodestone.indexing.settings import Settings
 from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.stages import IndexingStages
@@ -21,6 +22,7 @@ class Work:
     :param settings: Workers and batches.
     :param writer: Writes what is embedded; to be called by one thread at a time.
     :param stop: Set when the job is to end: what is being embedded or written is finished, the rest is left.
+    :param progress: Told how far the documents are; `writer` tells it of those that are done.
     """
 
     tasks: Iterator[Task]
@@ -29,6 +31,7 @@ class Work:
     settings: Settings
     writer: BatchWriter
     stop: threading.Event
+    progress: Progress = field(default_factory=Progress)
 
 
 class Executor(Protocol):

@@ -8,9 +8,11 @@ from itertools import islice
 from typing import Any
 
 from lodestone.indexing.backlog import Backlog, CancelledError, Item
+from lodestone.indexing.conversion import Conversion, Task
 from lodestone.indexing.converting import WorkerPool, convert_here
 from lodestone.indexing.embedding import embed, warm_up
 from lodestone.indexing.executors.executor import Work
+from lodestone.indexing.progress import Progress
 from lodestone.indexing.worker_process import WorkerProcess
 
 _LOOK_SECONDS = 0.2
@@ -46,7 +48,8 @@ class LocalExecutor:
                     if not batch:
                         continue
                     taken = time.monotonic()
-                    embedded = with_embeddings(work.stages.embedder, work.writer.settle(batch))
+                    embedded = with_embeddings(work.stages.embedder, work.writer.settle(batch), work.progress)
+                    work.progress.writing(len(batch))
                     if writing is not None:
                         writing.result()
                     writing = threads.submit(work.writer.write, embedded)
@@ -64,29 +67,36 @@ class LocalExecutor:
 
     def _convert(self, work: Work, backlog: Backlog) -> None:
         stage, processes = work.stages.converting, work.settings.processes
+
+        def deliver(task: Task, conversion: Conversion) -> None:
+            work.progress.converted(task.source)
+            backlog.put(task, conversion)
+
         try:
             if processes == 0:
-                convert_here(stage, work.rules, work.tasks, backlog.put)
+                convert_here(stage, work.rules, work.tasks, deliver)
             else:
-                pool = WorkerPool(stage.to_dict(), work.rules, processes, self._worker)
+                pool = WorkerPool(stage.to_dict(), work.rules, processes, self._worker, work.progress.converting)
                 self._worker = None
                 with closing(pool):
-                    pool.run(work.tasks, backlog.put, lambda: backlog.is_cancelled)
+                    pool.run(work.tasks, deliver, lambda: backlog.is_cancelled)
         except CancelledError:
             return
         finally:
             backlog.end()
 
 
-def with_embeddings(embedder: Any, batch: list[Item]) -> list[Item]:
+def with_embeddings(embedder: Any, batch: list[Item], progress: Progress) -> list[Item]:
     """Embed the passages of documents together.
 
     :param embedder: A component that embeds documents, warmed up; None for a pipeline without one.
     :param batch: Documents with what became of them.
+    :param progress: Told of it.
     :returns: The same, with passages that are embedded.
     """
     passages = [passage for _, conversion in batch for passage in conversion.passages]
-    embedded = iter(embed(embedder, passages) if passages else [])
+    progress.embedding([(task.source, len(conversion.passages)) for task, conversion in batch])
+    embedded = iter(embed(embedder, passages, progress.embedded) if passages else [])
     return [
         (task, replace(conversion, passages=list(islice(embedded, len(conversion.passages)))))
         for task, conversion in batch

@@ -12,6 +12,7 @@ from lodestone.indexing.backlog import Item
 from lodestone.indexing.embedding import warm_up
 from lodestone.indexing.executors.local_executor import with_embeddings
 from lodestone.indexing.planning import Plan
+from lodestone.indexing.progress import Progress
 from lodestone.indexing.report import Report
 from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.stages import IndexingStages
@@ -68,7 +69,7 @@ class RayEmbedder:
             passages, and what the ledger holds of them.
         """
         with self._embedding:
-            embedded = with_embeddings(self._embedder, batch)
+            embedded = with_embeddings(self._embedder, batch, Progress())
         if self._writer is None:
             return embedded, None
         records = self._writer.store(embedded)

@@ -76,6 +76,7 @@ class RayExecutor:
 def _convert(work: Work, parts: Shares, backlog: Backlog) -> None:
     try:
         for task, conversion in conversions(work, parts, lambda: backlog.is_cancelled):
+            work.progress.converted(task.source)
             backlog.put(task, conversion)
     except CancelledError:
         return
@@ -126,11 +127,19 @@ def _embed(work: Work, backlog: Backlog, embedders: RayEmbedders) -> None:
                     embedders.give(work.writer.settle(batch))
             wait = 0.0 if embedders.has_room and not is_over else _LOOK_SECONDS
             for answer in embedders.take(wait):
+                _tell(work, answer)
                 if writing is not None:
                     writing.result()
                 writing = thread.submit(_write, work, answer)
         if writing is not None:
             writing.result()
+
+
+def _tell(work: Work, answer: Answer) -> None:
+    batch, records = answer
+    of_batch = [len(conversion.passages) for _, conversion in batch]
+    work.progress.embedded(sum(of_batch if records is None else [record.passages for record in records]))
+    work.progress.writing(len(batch))
 
 
 def _write(work: Work, answer: Answer) -> None:

@@ -20,7 +20,7 @@ from lodestone.commands import (
     train,
     validate,
 )
-from lodestone.commands.console import configure_logging, fail
+from lodestone.commands.console import UsageError, configure_logging, fail, fail_usage
 from lodestone.components.errors import LodestoneError
 
 app = typer.Typer(
@@ -62,7 +62,9 @@ def _options(
 def main() -> None:
     """Run the command line: exit 0 when all was done, 1 when some inputs failed, 2 for wrong usage."""
     try:
-        app()
+        sys.exit(app(prog_name="lodestone", standalone_mode=False))
+    except UsageError as error:
+        fail_usage(error)
     except LodestoneError as error:
         fail(error)
     except UnicodeEncodeError:
@@ -75,4 +77,4 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        fail(error)
+        fail(OSError(f"{error.filename}: {error.strerror}") if error.filename is not None else error)

@@ -10,13 +10,14 @@ from lodestone.commands.console import (
     IndexOption,
     JsonOption,
     QueryPipelineOption,
+    check_output,
     console,
     open_query_pipeline,
     print_json,
 )
 
 if TYPE_CHECKING:
-    from lodestone.pipelines.answering import Answered, QueryPipeline, Question
+    from lodestone.pipelines.answering import Answered, Filters, QueryPipeline, Question
 
 _BATCH = 64
 
@@ -53,8 +54,7 @@ def ask(
         raise ConfigurationError("give either a question or --file with questions")
     if output is not None and file is None:
         raise ConfigurationError("--output goes with --file")
-    if output is not None and file is not None and output.resolve() == file.resolve():
-        raise ConfigurationError("--output would overwrite the questions; name another file")
+    check_output(output, *([] if file is None else [file]))
     check_min_score(min_score)
     common = parse_filters(filters)
     questions = (
@@ -66,8 +66,9 @@ def ask(
     if file is None and not as_json:
         from lodestone.commands.cards import print_answer
 
-        (answered,) = asked.ask(questions, min_score=min_score)
-        print_answer(answered, console(), timings=timings, min_score=min_score, copies=asked.copies())
+        answered = asked.ask(questions, min_score=min_score)
+        print_answer(answered[0], console(), timings=timings, min_score=min_score, copies=asked.copies())
+        _explain([one.question.filters for one in answered if not one.passages], asked)
         return
     if output is None:
         _answer_all(asked, questions, None, min_score)
@@ -87,15 +88,28 @@ def _answer_all(
     from rich.progress import track
 
     err = console(stderr=True)
+    unmatched: list[Filters | None] = []
     starts = range(0, len(questions), _BATCH)
     quiet = not err.is_terminal or len(questions) == 1
     for start in track(starts, "Answering", console=err, transient=True, disable=quiet):
         for answered in asked.ask(questions[start : start + _BATCH], min_score=min_score):
             entry = _to_json(answered, asked)
+            unmatched += [answered.question.filters] if not answered.passages else []
             if stream is None:
                 print_json(entry)
             else:
                 stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    _explain(unmatched, asked)
+
+
+def _explain(unmatched: "list[Filters | None]", asked: "QueryPipeline") -> None:
+    """Say on stderr of filters that nothing matches which of their fields there are not."""
+    from lodestone.pipelines.filters import explain_nothing
+
+    reasons = [explain_nothing(filters, asked.store) for filters in {str(each): each for each in unmatched}.values()]
+    for reason in dict.fromkeys(reasons):
+        if reason is not None:
+            typer.echo(reason, err=True)
 
 
 def _to_json(answered: "Answered", asked: "QueryPipeline") -> dict[str, Any]:

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -36,6 +36,9 @@ QueryPipelineOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines for programs.")]
 
+# What was typed is wrong: typer has a class for that, and no public name for it.
+UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
 
 def configure_logging() -> None:
     """Warnings of ours go to stderr, one line each; libraries speak only of errors."""
@@ -52,6 +55,23 @@ def fail(error: Exception) -> NoReturn:
     for line in str(error).splitlines():
         typer.echo(f"error: {line}", err=True)
     sys.exit(2)
+
+
+def fail_usage(error: Exception) -> NoReturn:
+    """Say in one line what was typed wrong, and exit with 2.
+
+    :param error: A `UsageError`.
+    """
+    message = str(error.format_message()).rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
+    if not message:
+        # Nothing was typed: help has been shown.
+        sys.exit(2)
+    problems: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    wrong = [problem["input"] for problem in problems]
+    if wrong and repr(wrong[0]) not in message:
+        message += f", got {wrong[0]!r}"
+    command = error.ctx.command_path if error.ctx is not None else "lodestone"  # type: ignore[attr-defined]
+    fail(ValueError(f"{message[0].lower()}{message[1:]}; see `{command} --help`"))
 
 
 def print_json(value: Any) -> None:
@@ -91,7 +111,11 @@ def check_output(file: Path | None, *inputs: Path) -> None:
     if file.is_dir() or file.resolve() in [each.resolve() for each in inputs]:
         raise ConfigurationError(f"{file} would be overwritten; name another file")
     if not file.absolute().parent.is_dir():
-        raise ConfigurationError(f"{file} cannot be written: there is no folder {file.parent}")
+        raise ConfigurationError(
+            f"{file} cannot be written: there is no folder {file.parent}; make it first, or name another file"
+        )
+    if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        raise ConfigurationError(f"{file} may not be written; name another file")
 
 
 def console(stderr: bool = False) -> "Console":

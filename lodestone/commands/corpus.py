@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from lodestone.commands.console import console, counted
-from lodestone.commands.index import BarProgress, progress_columns
+from lodestone.commands.console import counted
+from lodestone.commands.job_view import watched
 
 
 def index_corpus(paths: Sequence[Path], pipeline: str, index: Path, root_name: str | None = None) -> None:
@@ -19,23 +19,20 @@ def index_corpus(paths: Sequence[Path], pipeline: str, index: Path, root_name: s
     :raises ConfigurationError: If the index is another corpus's.
     :raises KeyboardInterrupt: If the job was stopped by it.
     """
-    from rich.progress import Progress
-
     from lodestone.components.errors import ConfigurationError
     from lodestone.indexing import IndexingJob
+    from lodestone.indexing.tracking import Tracker
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
 
-    err = console(stderr=True)
     stages = cut_at_embedder(load_pipeline(pipeline, index=index))
     store = stages.document_store
-    with Progress(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, progress=BarProgress(bar))
-        others = set(store.roots()) - {root_name} if root_name is not None else set()
-        if others:
-            raise ConfigurationError(
-                f"{index} is the index of something else ({', '.join(sorted(others))}); name another"
-            )
+    tracker = Tracker()
+    job = IndexingJob(stages, tracker)
+    others = set(store.roots()) - {root_name} if root_name is not None else set()
+    if others:
+        raise ConfigurationError(f"{index} is the index of something else ({', '.join(sorted(others))}); name another")
+    with watched(tracker, job):
         report = job.run(list(paths), root_name=root_name)
     store.close()
     if report.stopped:

@@ -21,9 +21,10 @@ def draw(
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write it to a file.")] = None,
 ) -> None:
     """Draw a pipeline definition; nothing leaves this machine."""
-    from lodestone.commands.console import console
+    from lodestone.commands.console import check_output, console
     from lodestone.pipelines import draw_mermaid, draw_svg, draw_text, load_pipeline
 
+    check_output(output)
     loaded = load_pipeline(pipeline)
     if form is Format.TEXT:
         drawing = draw_text(loaded, width=console().width)

@@ -196,8 +196,8 @@ def compare(first: ResultArgument, second: ResultArgument, as_json: JsonOption =
 
     compared = compare(Result.load(first), Result.load(second))
     if as_json:
-        for each in compared:
-            print_json(dataclasses.asdict(each))
+        measures = [dataclasses.asdict(each) for each in compared]
+        print_json({"first": str(first), "second": str(second), "measures": measures})
         return
     print_comparison(compared, (str(first), str(second)), console())
 

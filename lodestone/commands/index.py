@@ -13,14 +13,9 @@ from lodestone.commands.console import IndexOption, JsonOption, check_output, co
 from lodestone.components.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import ProgressColumn
-
     from lodestone.indexing import Report
     from lodestone.indexing.job_file import JobDefinition
-    from lodestone.indexing.sources import SourceFile
     from lodestone.indexing.worker_process import WorkerProcess
-    from lodestone.pipelines.stages import IndexingStages
 
 
 def index(
@@ -102,85 +97,46 @@ def index(
     )
     if executor == "local" and address is None:
         definition = replace(definition, address=None)
-    stages, report = _run(definition, worker, swap)
-    held = stages.document_store.count_documents()
-    stages.document_store.close()
-    if as_json:
-        print_json({**report.to_dict(), "index": str(stages.document_store.path), "passages_in_index": held})
-    else:
+    report, shown, held = _run(definition, worker, swap, as_json)
+    if not as_json:
         out = console()
         out.print(as_text(report), soft_wrap=True, markup=False)
-        out.print(f"{stages.document_store.path} holds {counted(held, 'passage')}.", soft_wrap=True, markup=False)
+        out.print(f"{shown} holds {counted(held, 'passage')}.", soft_wrap=True, markup=False)
     if report_file is not None:
-        write_report(report, report_file)
+        write_report(report, report_file, shown)
     if report.stopped:
         typer.echo(f"Resume with: {shlex.join(['lodestone', *sys.argv[1:]])}", err=True)
     if not report.complete:
         raise typer.Exit(1)
 
 
-def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "tuple[IndexingStages, Report]":
-    from rich.progress import Progress as Bar
-
+def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool, as_json: bool) -> "tuple[Report, str, int]":
+    """Run the job, watched; its report, the index as people call it, and how many passages that holds now."""
+    from lodestone.commands.job_view import watched
     from lodestone.indexing import IndexingJob, swapping
+    from lodestone.indexing.events import EventStream
     from lodestone.indexing.executors import make_executor
+    from lodestone.indexing.tracking import Tracker
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
 
-    err = console(stderr=True)
     runner = make_executor(definition.executor, definition.address, worker)
     stages = cut_at_embedder(load_pipeline(definition.pipeline, index=definition.index))
     serving = stages.document_store
+    shown = str(serving.path)
     if swap:
         swapping.check_swap(serving, definition.sources)
         stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}-next"))
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
-    with guard, Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, runner)
+    events = EventStream(print_json, {"index": shown}) if as_json else None
+    tracker = Tracker() if events is None else events
+    job = IndexingJob(stages, tracker, definition.settings, definition.metadata, runner)
+    with guard, contextlib.nullcontext() if events is None else events, watched(tracker, job, beside=as_json):
         report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
     if swap:
         swapping.swap(serving, stages.document_store, report)
-        stages.document_store = serving
-    return stages, report
-
-
-def progress_columns() -> "list[str | ProgressColumn]":
-    """What a bar of an indexing job shows."""
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-
-    return [
-        TextColumn("Indexing"),
-        BarColumn(bar_width=None),
-        TextColumn(
-            "{task.fields[files]}/{task.fields[of]} files, {task.fields[rate]:.0f} passages/s, "
-            "{task.fields[failed]} failed,"
-        ),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-    ]
-
-
-class BarProgress:
-    """Shows a job's progress; the time left is reckoned from bytes, as files differ widely in size."""
-
-    def __init__(self, bar: "Bar") -> None:
-        self._bar = bar
-        self._files = self._of = self._failed = 0
-        self._passages = 0
-
-    def start(self, files: int, size: int) -> None:
-        """See `Progress.start`."""
-        self._of = files
-        self._task = self._bar.add_task("Indexing", total=size, rate=0.0, files=0, failed=0, of=files)
-
-    def done(self, source: "SourceFile", passages: int, failed: bool) -> None:
-        """See `Progress.done`."""
-        self._files += 1
-        self._failed += failed
-        self._of = max(self._of, self._files)  # rows of tables are counted as they are read
-        self._passages += passages
-        elapsed = self._bar.tasks[self._task].elapsed
-        rate = self._passages / elapsed if elapsed else 0.0
-        self._bar.update(
-            self._task, advance=source.size, rate=rate, files=self._files, failed=self._failed, of=self._of
-        )
+    held = serving.count_documents()
+    serving.close()
+    if events is not None:
+        events.report(report, held)
+    return report, shown, held

@@ -26,11 +26,13 @@ def search(
     """Show the passages that match, without reading answers out of them."""
     from lodestone.commands.cards import print_passages
     from lodestone.pipelines.answering import Question
-    from lodestone.pipelines.filters import parse_filters
+    from lodestone.pipelines.filters import explain_nothing, parse_filters
 
     question = Question(words, filters=parse_filters(filters), top_k=top_k)
     asked = open_query_pipeline(pipeline, index)
     passages, copies = asked.search(question), asked.copies()
+    if not passages and (reason := explain_nothing(question.filters, asked.store)) is not None:
+        typer.echo(reason, err=True)
     if not as_json:
         out = console()
         print_passages(passages, out, copies)

@@ -1,10 +1,20 @@
 """`lodestone store`: look after an index."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOption, console, counted, print_json, sized
+from lodestone.commands.console import (
+    IndexOption,
+    JsonOption,
+    QueryPipelineOption,
+    check_output,
+    console,
+    counted,
+    print_json,
+    sized,
+)
 
 if TYPE_CHECKING:
     from lodestone.components.stores.verification import Verification
@@ -104,6 +114,7 @@ def export(
     """Write passages, vectors, files and settings as JSON lines, for import elsewhere."""
     from lodestone.pipelines.stores import open_portable, require_index
 
+    check_output(None if file == "-" else Path(file))
     store = open_portable(pipeline, index)
     require_index(store)
     counts = store.export_to(file, salvage=salvage)

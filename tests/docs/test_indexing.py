@@ -7,8 +7,9 @@ import pytest
 from haystack.components.converters import TextFileToDocument
 from small_jobs import metas, stages
 
-from lodestone.indexing import IndexingJob, Limits
+from lodestone.indexing import FileDone, IndexingJob, Limits, Report
 from lodestone.indexing.job_file import read_job
+from lodestone.indexing.tracking import State
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "indexing.md"
 
@@ -50,3 +51,16 @@ def test_the_limits_in_the_table_are_the_defaults() -> None:
     assert {name: value.replace(",", "") for name, value in stated.items()} == {
         name: value.replace(",", "") for name, value in limits.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("event", "keys"),
+    [
+        ("file", FileDone("a", "failed", reason="x").to_dict()),
+        ("progress", {**State().to_dict(), **State().to_dict()["queues"]}),
+        ("report", Report().to_dict()),
+    ],
+)
+def test_the_table_of_events_names_all_that_is_in_them(event: str, keys: dict[str, object]) -> None:
+    (row,) = re.findall(rf"^\| `{event}` \|.*", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(keys) <= set(re.findall(r"`(\w+)`", row))

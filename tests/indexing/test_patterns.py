@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from small_jobs import index_texts, metas, texts
 
+from lodestone.components.errors import ConfigurationError
 from lodestone.indexing import MetadataRules, Source
 from lodestone.indexing.metadata import path_pattern
 from lodestone.indexing.patterns import Patterns
@@ -62,6 +63,13 @@ def test_a_glob_indexes_what_it_matches_and_deletes_nothing_else(docs: Path, tmp
 def test_a_glob_below_a_known_root_belongs_to_it(docs: Path, tmp_path: Path) -> None:
     index_texts(tmp_path / "index", docs / "d.txt", f"{docs}/hr/*/*.md")
     assert set(texts(tmp_path / "index")) == {"docs/d.txt", "docs/hr/2023/a.md", "docs/hr/2024/b.md"}
+
+
+def test_a_pattern_that_matches_nothing_is_named(docs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^no file matches .*docs/hr/\*\*/\*\.pdf; nothing was changed$"):
+        index_texts(tmp_path / "index", f"{docs}/hr/**/*.pdf")
+    with pytest.raises(ConfigurationError, match=r"docs holds no files that `include` and `exclude` let in"):
+        index_texts(tmp_path / "index", Source(str(docs), Patterns(include=("*.pdf",))))
 
 
 def test_include_and_exclude_limit_a_source(docs: Path, tmp_path: Path) -> None:

@@ -77,8 +77,37 @@ def test_two_rows_of_one_id_are_not_mixed_up(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("title,body\nx,y\n")
-    with pytest.raises(TableError, match="row 1 has no column 'text'; it has title, body"):
+    with pytest.raises(TableError, match="there is no column 'text'; it has title, body"):
         list(rows(str(tmp_path / "a.csv"), Columns(("text",))))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+@pytest.mark.parametrize(
+    "columns", [Columns(("title", "bdy")), Columns(("title",), ("bdy",)), Columns(("title",), (), "bdy")]
+)
+def test_every_column_that_is_named_must_be_there(tmp_path: Path, name: str, columns: Columns) -> None:
+    (tmp_path / name).write_text("title,body\nx,y\n".replace(",", "\t" if name == "a.tsv" else ","))
+    with pytest.raises(TableError, match="there is no column 'bdy'; it has title, body"):
+        list(rows(str(tmp_path / name), columns))
+
+
+def test_in_json_lines_a_row_may_lack_a_column_and_not_all_rows(tmp_path: Path) -> None:
+    file = tmp_path / "docs" / "faq.jsonl"
+    file.parent.mkdir()
+    file.write_text('{"question": "What?"}\n{"question": "Who?", "answer": "Me"}\n')
+    assert [row.text for row in rows(str(file), Columns(("question", "answer")))] == ["What?", "Who?\n\nMe"]
+
+    report = index_texts(tmp_path / "index", Source(str(file), columns=Columns(("question", "anwser"))))
+    assert (report.indexed, report.complete) == (2, False)
+    assert [outcome.reason for outcome in report.failed] == ["no row has the column 'anwser'; the first has question"]
+
+
+def test_a_table_without_rows_or_without_anything_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("title,body\n")
+    (tmp_path / "b.csv").write_text("")
+    (tmp_path / "c.jsonl").write_text("\n")
+    for name in ("a.csv", "b.csv", "c.jsonl"):
+        assert list(rows(str(tmp_path / name), Columns(("title",)))) == []
 
 
 def test_without_an_id_a_row_is_its_number(tmp_path: Path) -> None:

@@ -126,6 +126,23 @@ def test_a_filter_that_nothing_matches_is_said(lodestone: Run, example_index: Pa
     assert "nothing in the index matches the filter" in result.out
 
 
+def test_a_field_that_no_passage_has_is_named_with_those_there_are(
+    lodestone: Run, example_index: Path, tmp_path: Path
+) -> None:
+    says = "no passage has the field 'sorce'; there are "
+    (tmp_path / "q.jsonl").write_text('{"query": "Who?"}\n{"query": "Why?"}\n')
+    wrong = ["--index", example_index, "--filter", "sorce == leave.md"]
+    for command in (["ask", "Who?"], ["ask", "--file", tmp_path / "q.jsonl"], ["search", "leave", "--json"]):
+        result = lodestone(*command, *wrong)
+        assert (result.code, len(result.err.splitlines())) == (0, 1)
+        assert result.err.startswith(says)
+        assert result.err.endswith("Did you mean 'source'?\n")
+    nested = {"operator": "NOT", "conditions": [{"field": "meta.sorce", "operator": "!=", "value": "x"}]}
+    assert lodestone("search", "leave", "--index", example_index, "--filter", json.dumps(nested)).err.startswith(says)
+    known = lodestone("search", "leave", "--index", example_index, "--filter", "source == nowhere.txt")
+    assert (known.code, known.err) == (0, "")
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_the_score_is_shown_however_long_the_answer_is(
     lodestone: Run, example_index: Path, columns: int, monkeypatch: pytest.MonkeyPatch
@@ -193,7 +210,7 @@ def test_a_bad_file_is_named_and_the_exit_code_is_one(lodestone: Run, docs: Path
     assert result.code == 1
     assert re.search(r"Failed: .*docs/broken\.pdf: (?!no text)", result.out)
     as_json = lodestone("index", docs, "--index", tmp_path / "index", "--json")
-    report = json.loads(as_json.out)
+    report = json.loads(as_json.out.splitlines()[-1])
     assert as_json.code == 1
     assert (report["indexed"], report["unchanged"], len(report["failed"])) == (0, 1, 1)
 
@@ -201,12 +218,11 @@ def test_a_bad_file_is_named_and_the_exit_code_is_one(lodestone: Run, docs: Path
 def test_a_job_file_is_run_and_flags_go_before_it(lodestone: Run, docs: Path, tmp_path: Path) -> None:
     (docs / "leave.md").write_text("# Leave\n\nTwenty-five days a year.")
     (tmp_path / "job.yaml").write_text("sources: [docs]\nindex: index\nexclude: ['*.txt']\nworkers: 0\n")
-    report = json.loads(lodestone("index", "--job", tmp_path / "job.yaml", "--json").out)
+    report = json.loads(lodestone("index", "--job", tmp_path / "job.yaml", "--json").out.splitlines()[-1])
     assert (report["indexed"], report["index"]) == (1, str(tmp_path / "index"))
     other = tmp_path / "other"
-    report = json.loads(
-        lodestone("index", docs, "--job", tmp_path / "job.yaml", "--index", other, "--max-size", 1e-9, "--json").out
-    )
+    options = ["--index", other, "--max-size", 1e-9, "--json"]
+    report = json.loads(lodestone("index", docs, "--job", tmp_path / "job.yaml", *options).out.splitlines()[-1])
     assert (report["indexed"], report["index"]) == (0, str(other))
     assert all("too large" in failed["reason"] for failed in report["failed"])
 
@@ -214,12 +230,12 @@ def test_a_job_file_is_run_and_flags_go_before_it(lodestone: Run, docs: Path, tm
 def test_a_stopped_job_says_how_to_resume(
     lodestone: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lodestone.indexing import job
+    from lodestone.indexing.executors import local_executor
 
     def stop(batch: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(job, "warm_up", stop)
+    monkeypatch.setattr(local_executor, "warm_up", stop)
     result = lodestone("index", docs, "--index", tmp_path / "my index", "--workers", 0)
     assert result.code == 1
     assert "Stopped after indexing 0 files" in result.out
@@ -256,8 +272,18 @@ def test_a_question_of_ten_thousand_words_is_answered_with_a_warning(
         (["ask", "", "--index", "{index}"], "the question is empty"),
         (["ask", " \n", "--index", "{index}"], "the question is empty"),
         (["ask", "who \udcff is", "--index", "{index}"], "not valid UTF-8"),
-        (["ask", "--file", "{tmp}/good.jsonl", "--output", "{tmp}/no/x", "--index", "{index}"], "No such file"),
-        (["draw", "query_faiss", "--output", "{tmp}/no/x.svg"], "No such file"),
+        (["ask", "--file", "{tmp}/good.jsonl", "--output", "{tmp}/no/x", "--index", "{index}"], "there is no folder"),
+        (["draw", "query_faiss", "--output", "{tmp}/no/x.svg"], "there is no folder"),
+        (["store", "export", "{tmp}/no/x.jsonl", "--index", "{index}"], "make it first, or name another file"),
+        (["index", "{tmp}/docs/*.pdf"], "no file matches"),
+        (["ask", "Who?", "--top-k", "many"], "'--top-k': Input should be a valid integer, unable to parse string"),
+        (["ask", "Who?", "--top-k", "many"], "got 'many'; see `lodestone ask --help`"),
+        (["evaluate", "squad", "x.json", "--sample", "0"], "greater than or equal to 1, got '0'"),
+        (["draw", "query_faiss", "--format", "gif"], "'gif' is not one of 'text', 'svg', 'mermaid'"),
+        (["ask", "Who?", "--topk", "1"], "no such option: --topk"),
+        (["ask", "Who?", "--top-k"], "option '--top-k' requires an argument"),
+        (["aks", "Who?"], "no such command 'aks'"),
+        (["delete"], "missing argument 'PATH...'"),
         (["delete", "", "--index", "{index}"], "must not be blank"),
         (["index", "{tmp}/docs", "--root-name", " "], "must not be blank"),
         (["ask", "--index", "{index}"], "give either a question or --file"),

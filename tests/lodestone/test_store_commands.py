@@ -125,7 +125,7 @@ def test_indexing_goes_on_where_the_exported_index_stood(lodestone: Run, example
         "sources": counts["sources"],
     }
     corpus = Path(__file__).resolve().parents[2] / "examples" / "corpus"
-    report = json.loads(lodestone("index", corpus, "--index", tmp_path / "new", "--json").out)
+    report = json.loads(lodestone("index", corpus, "--index", tmp_path / "new", "--json").out.splitlines()[-1])
     assert (report["indexed"], report["unchanged"]) == (0, counts["sources"] - len(report["failed"]))
     again = lodestone("store", "import", tmp_path / "e.jsonl", "--index", tmp_path / "new")
     assert again.code == 2

@@ -246,6 +246,35 @@ def test_an_export_is_not_imported_over_something(store: FaissDocumentStore, tmp
         store.import_from(tmp_path / "missing.jsonl")
 
 
+@pytest.mark.parametrize("kept", [None, "notes.txt"])
+def test_a_refused_import_leaves_nothing_behind(store: FaissDocumentStore, tmp_path: Path, kept: str | None) -> None:
+    path, folder = tmp_path / "export.jsonl", tmp_path / "other"
+    store.export_to(path)
+    path.write_text("".join(lines_of(path)[:-1]), encoding="utf-8")
+    if kept is not None:
+        folder.mkdir()
+        (folder / kept).write_text("mine")
+    other = FaissDocumentStore(folder)
+    with pytest.raises(ConfigurationError, match="was cut off"):
+        other.import_from(path)
+    assert sorted(each.name for each in folder.iterdir()) == [kept] if kept else not folder.exists()
+    store.export_to(path)
+    assert other.import_from(path).passages == 82
+    other.close()
+
+
+def test_an_import_refused_for_another_writer_touches_nothing_of_its(
+    store: FaissDocumentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.export_to(tmp_path / "export.jsonl")
+    # As if the other had begun between the look and the lock.
+    monkeypatch.setattr(FaissDocumentStore, "exists", lambda self: False)
+    with pytest.raises(ConfigurationError, match="is not empty"):
+        store.import_from(tmp_path / "export.jsonl")
+    monkeypatch.undo()
+    assert store.count_documents() == 82
+
+
 def test_an_import_takes_no_numbers_of_the_other_folder(store: FaissDocumentStore, tmp_path: Path) -> None:
     path = tmp_path / "export.jsonl"
     store.export_to(path)

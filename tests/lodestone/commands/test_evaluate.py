@@ -149,9 +149,10 @@ def test_two_runs_are_compared(lodestone: Run, data: Path, tmp_path: Path) -> No
     printed = lodestone("evaluate", "compare", *runs)
     assert max(map(len, printed.out.splitlines())) <= 80
     assert re.search(r"exact +5 +0\.200 +\d\.\d+ +\+\d\.\d+", printed.out)
-    lines = [json.loads(line) for line in lodestone("evaluate", "compare", *runs, "--json").out.splitlines()]
-    assert [line["name"] for line in lines] == ["exact", "f1", "right", "brier"]
-    assert lines[2]["difference"]["p_value"] == 1
+    compared = json.loads(lodestone("evaluate", "compare", *runs, "--json").out)
+    assert (compared["first"], compared["second"]) == tuple(map(str, runs))
+    assert [measure["name"] for measure in compared["measures"]] == ["exact", "f1", "right", "brier"]
+    assert compared["measures"][2]["difference"]["p_value"] == 1
 
 
 @pytest.mark.parametrize(

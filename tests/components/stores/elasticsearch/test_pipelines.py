@@ -36,11 +36,11 @@ def test_the_commands_work_as_they_do_over_a_folder(
         2,
         f"error: there is no index in {elasticsearch_url}/test-examples; make one with `lodestone index PATH`",
     )
-    report = json.loads(lodestone("index", corpus, *INDEXING, "--json").out)
+    report = json.loads(lodestone("index", corpus, *INDEXING, "--json").out.splitlines()[-1])
     assert (report["index"], report["failed"]) == (f"{elasticsearch_url}/test-examples", [])
     over_folder = QueryPipeline(load_pipeline("query_faiss", index=example_index))
     assert report["passages_in_index"] == over_folder.store.count_documents()
-    again = json.loads(lodestone("index", corpus, *INDEXING, "--json").out)
+    again = json.loads(lodestone("index", corpus, *INDEXING, "--json").out.splitlines()[-1])
     assert (again["indexed"], again["unchanged"]) == (0, report["indexed"])
 
     _compare(QueryPipeline(load_pipeline("query_elasticsearch", index="test-examples")), over_folder)
@@ -52,7 +52,7 @@ def test_the_commands_work_as_they_do_over_a_folder(
     assert (status["passages"], status["index_type"]) == (report["passages_in_index"], "int8_hnsw")
 
     (corpus / "travel" / "dogs-and-animals-2019.txt").unlink()
-    report = json.loads(lodestone("index", corpus, *INDEXING, "--json").out)
+    report = json.loads(lodestone("index", corpus, *INDEXING, "--json").out.splitlines()[-1])
     assert (report["indexed"], report["deleted"]) == (0, 1)
     removed = json.loads(lodestone("delete", corpus / "travel", *QUERY, "--json").out)
     assert removed["files"] > 5
@@ -114,7 +114,7 @@ def test_an_index_is_built_anew_while_the_old_one_serves(
 
         # The next run goes on with what was built, and one old index is kept.
         (folder / "2.txt").write_text("The lighthouse is dark.\n")
-        report = json.loads(lodestone("index", folder, *indexing, "--swap", "--json").out)
+        report = json.loads(lodestone("index", folder, *indexing, "--swap", "--json").out.splitlines()[-1])
         assert (report["indexed"], report["unchanged"]) == (1, 2)
         assert states() == [("000002", "old", 3), ("000003", "serving", 3)]
         assert [document.meta["source"] for document in store.bm25_retrieval("dark")] == ["2.txt"]
