@@ -39,8 +39,9 @@ storage=(--root "$work/storage" --runroot "$work/run")
 clean_up() {
   if [ -e "$work/pins.before" ]; then mv "$work/pins.before" docker/requirements.txt; fi
   buildah "${storage[@]}" rm --all >/dev/null 2>&1 || true
-  umount "$work/storage/overlay" 2>/dev/null || true
-  if [ -z "${WORK-}" ]; then rm -rf "$work"; fi
+  # What a stopped debootstrap or build left mounted; what stays mounted is not removed.
+  for mounted in rootfs/proc rootfs/sys storage/overlay; do umount "$work/$mounted" 2>/dev/null || true; done
+  if [ -z "${WORK-}" ]; then rm -rf --one-file-system "$work"; fi
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
