@@ -71,25 +71,30 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         index = options.index or Path(folder) / "index"
-        lines = [index_all(options.data, index, Path(folder) / "paragraphs")]
+        if not index.exists():
+            index_all(options.data, index, Path(folder) / "paragraphs")
+        lines: list[str] = []
         node = Nodes(options.launcher, Path(folder) / "node", options.port, heap="1g")
         try:
             node.start()
             os.environ["ELASTICSEARCH_URL"] = node.urls[0]
             with FaissDocumentStore(index) as store, ElasticsearchStore(index=INDEX, replicas=0) as other:
                 store.export_to(Path(folder) / "export.jsonl")
-                other.import_from(Path(folder) / "export.jsonl")
+                counts = other.import_from(Path(folder) / "export.jsonl")
+                lines.append(f"{counts.passages:,} passages of {counts.sources:,} files")
+                print(lines[0])
                 for name, questions in questions_of(options.data, options.questions).items():
-                    lines += ["", f"## {name}: {len(questions)} questions", ""]
-                    lines += [*retrieval_table(questions, (store, other)), "", *answer_table(questions, index)]
-                    print("\n".join(lines), flush=True)
+                    part = ["", f"## {name}: {len(questions)} questions", ""]
+                    part += [*retrieval_table(questions, (store, other)), "", *answer_table(questions, index)]
+                    print("\n".join(part), flush=True)
+                    lines += part
         finally:
             node.kill()
     if options.output is not None:
         options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def index_all(data: Path, index: Path, paragraphs: Path) -> str:
+def index_all(data: Path, index: Path, paragraphs: Path) -> None:
     """Index the documents, and every paragraph as a file of its own."""
     files = sorted((data / "qa" / "dev").glob("*.json"))
     paragraphs.mkdir()
@@ -97,9 +102,7 @@ def index_all(data: Path, index: Path, paragraphs: Path) -> str:
         (paragraphs / f"{number:05}.txt").write_text(context, encoding="utf-8")
     stages = cut_at_embedder(load_pipeline("indexing_faiss", index=index))
     IndexingJob(stages).run([data / "demo", paragraphs])
-    count = stages.document_store.count_documents()
     stages.document_store.close()
-    return f"{count:,} passages"
 
 
 def questions_of(data: Path, count: int) -> dict[str, list[Asked]]:
