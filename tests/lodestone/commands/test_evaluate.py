@@ -150,8 +150,12 @@ def test_two_runs_are_compared(lodestone: Run, data: Path, tmp_path: Path) -> No
     assert max(map(len, printed.out.splitlines())) <= 80
     assert re.search(r"exact +5 +0\.200 +\d\.\d+ +\+\d\.\d+", printed.out)
     lines = [json.loads(line) for line in lodestone("evaluate", "compare", *runs, "--json").out.splitlines()]
-    assert [line["name"] for line in lines] == ["exact", "f1", "right", "brier"]
+    assert [line["name"] for line in lines[:6]] == ["exact", "f1", "right", "brier", "log_loss", "no_answer_auroc"]
     assert lines[2]["difference"]["p_value"] == 1
+    report = tmp_path / "compared.html"
+    assert lodestone("evaluate", "compare", *runs, "--report", report).code == 0
+    assert "Only B is right" in report.read_text()
+    assert "would be overwritten" in lodestone("evaluate", "compare", *runs, "--report", runs[1]).err
 
 
 @pytest.mark.parametrize(
