@@ -62,7 +62,7 @@ def test_what_scores_are_worth_has_intervals_and_the_error_that_perfect_ones_wou
     for name in ("ece", "right_auroc", "aurc", "brier", "log_loss", "coverage_at_0.8", "above_0.8", "right_above_0.8"):
         low, high = judged.intervals[name]
         assert low <= judged.metrics[name] <= high, name
-        assert 0 < high - low < 0.3, name
+        assert 0 < high - low < 0.4, name
     low, high = judged.intervals["ece_of_perfect"]
     assert low <= judged.metrics["ece"] <= high
     # All have an answer.
