@@ -7,9 +7,9 @@
 https://rajpurkar.github.io/SQuAD-explorer/), of which half of the sample are such; the others of other domains
 (SQuADShifts, https://modestyachts.github.io/squadshifts-website/; FairytaleQA). The reader sees the ten paragraphs
 that BM25 finds among those of all files, never a question's own by right. What it saw is kept in --cache: a second
-run takes a minute. Of the first file every figure is of questions that nothing was fitted on: what is fitted on one
-half is measured on the other, both ways. "Right" means an exact match after SQuAD's normalisation; EM and F1 are of
-the best quote, over the questions that have an answer.
+run takes a minute, and one that was stopped goes on. Of the first file every figure is of questions that nothing was
+fitted on: what is fitted on one half is measured on the other, both ways. "Right" means an exact match after SQuAD's
+normalisation; EM and F1 are of the best quote, over the questions that have an answer.
 """
 
 import argparse

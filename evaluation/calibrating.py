@@ -145,6 +145,10 @@ def calibrate(
     """
     if len(questions) < LEAST_QUESTIONS:
         raise ConfigurationError(f"a calibration needs at least {LEAST_QUESTIONS} questions, got {len(questions)}")
+    if not any(question.accepted for question in questions):
+        raise ConfigurationError(
+            "none of the questions has an accepted answer; add questions with and without a right one"
+        )
     start = None if fresh else reader.fitted_calibration
     readings = {
         precision: read_labelled(_in_precision(reader, precision), questions, passages)

@@ -68,6 +68,8 @@ def read_collection(folder: Path) -> Collection:
         identifier: Entry(str(entry.get("title") or ""), text)
         for identifier, text, entry in _entries(folder / "corpus.jsonl")
     }
+    if not any(entry.text.strip() or entry.title.strip() for entry in corpus.values()):
+        raise ConfigurationError(f"{folder / 'corpus.jsonl'} holds no text")
     queries = {identifier: text for identifier, text, _ in _entries(folder / "queries.jsonl")}
     qrels: dict[str, dict[str, int]] = {}
     for place, query, document, relevance in _judgements(folder / "qrels.tsv"):
@@ -142,10 +144,10 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
         if not row:
             continue
         try:
-            query, document, relevance = row
             if number == 1:
-                _check_header(path, relevance)
+                _check_header(path, row)
                 continue
+            query, document, relevance = row
             yield f"{path}:{number}", query, document, int(relevance)
         except ValueError as error:
             raise ConfigurationError(
@@ -153,9 +155,9 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
             ) from error
 
 
-def _check_header(path: Path, last: str) -> None:
+def _check_header(path: Path, row: Sequence[str]) -> None:
     # The first line is left aside; without a header that would be a judgement.
-    if last.strip().lstrip("-").isdigit():
+    if row[-1].strip().lstrip("-").isdigit():
         raise ConfigurationError(f"{path}:1 must be a header, such as query-id, corpus-id, score; it is a judgement")
 
 

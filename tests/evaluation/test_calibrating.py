@@ -58,5 +58,8 @@ def test_too_few_questions_and_questions_of_one_kind_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="at least 50 questions, got 10"):
         calibrate(ExtractiveReader(), QUESTIONS[:10], passages[:10])
     nothing = [Asked(question.text, ()) for question in QUESTIONS]
-    with pytest.raises(ConfigurationError, match="with and without a right answer"):
+    with pytest.raises(ConfigurationError, match="none of the questions has an accepted answer"):
         calibrate(ExtractiveReader(), nothing, passages)
+    unfound = [Asked(question.text, ("nowhere",)) for question in QUESTIONS]
+    with pytest.raises(ConfigurationError, match="with and without a right answer"):
+        calibrate(ExtractiveReader(), unfound, passages)

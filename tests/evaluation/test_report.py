@@ -174,7 +174,7 @@ def test_a_comparison_of_rankings_lists_the_queries_that_each_ranks_better() -> 
     assert "2 &lt;script" not in html
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "kind": "qa"}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "kind": "qa"}', "[" * 100_000])
 def test_other_files_are_no_results(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.json").write_text(content)
     with pytest.raises(ConfigurationError, match="is no result of an evaluation"):
