@@ -7,9 +7,9 @@
 https://rajpurkar.github.io/SQuAD-explorer/), of which half of the sample are such; the others of other domains
 (SQuADShifts, https://modestyachts.github.io/squadshifts-website/; FairytaleQA). The reader sees the ten paragraphs
 that BM25 finds among those of all files, never a question's own by right. What it saw is kept in --cache: a second
-run takes a minute. Of the first file every figure is of questions that nothing was fitted on: what is fitted on one
-half is measured on the other, both ways. "Right" means an exact match after SQuAD's normalisation; EM and F1 are of
-the best quote, over the questions that have an answer.
+run takes a minute, and one that was stopped goes on. Of the first file every figure is of questions that nothing was
+fitted on: what is fitted on one half is measured on the other, both ways. "Right" means an exact match after SQuAD's
+normalisation; EM and F1 are of the best quote, over the questions that have an answer.
 """
 
 import argparse
@@ -43,12 +43,13 @@ from open_domain_rules import (
 
 from lodestone.components.models import DEFAULT_READER, resolve_model
 from lodestone.components.readers.calibration import Calibration, hash_weights
-from lodestone.evaluation.calibrating import FOLDS, Stated, error_of_perfect, held_out
+from lodestone.evaluation.calibrating import FOLDS, Stated, held_out
 from lodestone.evaluation.calibration import adapt_calibration, fit_calibration
 from lodestone.evaluation.calibration_metrics import (
     auroc,
     brier_score,
     coverage_at_accuracy,
+    error_of_perfect,
     expected_calibration_error,
     log_loss,
     reliability_curve,
@@ -234,7 +235,7 @@ def print_maps(own: Sample, answers: Answers) -> None:
         right = own.exact(each.texts)
         figures = (
             expected_calibration_error(each.scores, right),
-            error_of_perfect(each.scores),
+            error_of_perfect(each.scores)[0],
             brier_score(each.scores, right),
             log_loss(each.scores, right),
         )
@@ -334,7 +335,7 @@ def print_precisions(arguments: argparse.Namespace, own: Sample, read: Callable[
         seen = [q for q, reading in zip(own.labelled, own.readings, strict=True) if reading.question.id not in asked]
         found = calibrated(sample, fit_calibration(seen))
         error = expected_calibration_error(found.scores, sample.exact(found.texts))
-        print(f"| {precision} | {len(sample)} | {error:.3f} | {error_of_perfect(found.scores):.3f} |")
+        print(f"| {precision} | {len(sample)} | {error:.3f} | {error_of_perfect(found.scores)[0]:.3f} |")
 
 
 def plot(file: Path, samples: dict[str, Sample], first: str, answers: Answers) -> None:
@@ -362,7 +363,7 @@ def plot(file: Path, samples: dict[str, Sample], first: str, answers: Answers) -
 def _adapted_row(name: str, first: str, sample: Sample, start: Calibration, labels: int) -> str:
     drawn = [adapted(sample, start, labels, draw) for draw in range(DRAWS)]
     errors = [expected_calibration_error(p, right) for p, right in drawn]
-    floor = np.mean([error_of_perfect(p, 20) for p, _ in drawn])
+    floor = np.mean([error_of_perfect(p, 20)[0] for p, _ in drawn])
     right, stated = np.mean([right.mean() for _, right in drawn]), np.mean([p.mean() for p, _ in drawn])
     ranked = np.mean([auroc(p, right) or 0.5 for p, right in drawn])
     return (
@@ -376,7 +377,7 @@ def _domain_row(name: str, fitted_on: str, sample: Sample, found: Answers) -> st
     cells = (right.mean(), found.scores.mean(), auroc(found.scores, right))
     error = expected_calibration_error(found.scores, right)
     numbers = " | ".join(_number(cell) for cell in cells)
-    return f"| {name} | {fitted_on} | {numbers} | {error:.3f} | {error_of_perfect(found.scores):.3f} |"
+    return f"| {name} | {fitted_on} | {numbers} | {error:.3f} | {error_of_perfect(found.scores)[0]:.3f} |"
 
 
 def _number(value: float | None) -> str:

@@ -17,6 +17,8 @@ from lodestone import ExtractiveReader, FaissDocumentStore
 from lodestone.components.readers.evidence import gather_evidence
 from lodestone.components.readers.merging import MergedAnswer, Merger, Quote
 from lodestone.evaluation.calibration import Labelled, label
+from lodestone.evaluation.fingerprint import fingerprint, hash_files
+from lodestone.evaluation.partial import Entry, Partial
 from lodestone.evaluation.squad import Question, read_squad
 
 PASSAGES = 10
@@ -68,7 +70,7 @@ def corpus(files: Sequence[Path]) -> list[str]:
 def readings(
     file: Path, files: Sequence[Path], count: int, *, model: str, precision: str, cache: Path
 ) -> list[Reading]:
-    """Read a sample of a file's questions, or load what was read before.
+    """Read a sample of a file's questions, or load what was read before; what was stopped goes on.
 
     :param file: The questions.
     :param files: The files whose paragraphs are searched.
@@ -83,32 +85,41 @@ def readings(
     kept = cache / name
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".part")
-        with gzip.open(partial, "wt", encoding="utf-8") as stream:
-            for entry in _read(list(chosen.values()), texts, model, precision):
-                stream.write(json.dumps(entry) + "\n")
-        partial.replace(kept)
+        unfinished = cache / f"{name}.unfinished"
+        partial = Partial(unfinished, fingerprint(name, hash_files(files)))
+        done = {entry["id"] for entry in partial.entries}
+        todo = [question for question in chosen.values() if question.id not in done]
+        for entries in _read(todo, texts, model, precision):
+            partial.add(entries)
+        with gzip.open(kept.with_suffix(".new"), "wt", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(entry) + "\n" for entry in partial.entries)
+        kept.with_suffix(".new").replace(kept)
+        unfinished.unlink()
     with gzip.open(kept, "rt", encoding="utf-8") as stream:
         return [_restored(json.loads(line), chosen, texts) for line in stream]
 
 
-def _read(questions: list[Question], texts: list[str], model: str, precision: str) -> Iterator[dict[str, Any]]:
+def _read(questions: list[Question], texts: list[str], model: str, precision: str) -> Iterator[list[Entry]]:
     numbers = {text: number for number, text in enumerate(texts)}
     reader = ExtractiveReader(model, precision=precision)
     with tempfile.TemporaryDirectory() as folder, FaissDocumentStore(folder) as store:
         store.write_documents([Document(content=text) for text in texts])
         for start in range(0, len(questions), _BATCH):
             batch = questions[start : start + _BATCH]
-            passages = [store.bm25_retrieval(question.text, top_k=PASSAGES) for question in batch]
+            # Words in quotes are a phrase that must occur, which a question's need not.
+            words = [question.text.replace('"', " ") for question in batch]
+            passages = [store.bm25_retrieval(text, top_k=PASSAGES) for text in words]
             windows: dict[int, list[Any]] = defaultdict(list)
             for number, quotes in reader.read_windows([question.text for question in batch], passages):
                 if quotes:
                     place = next(i for i, each in enumerate(passages[number]) if each.id == quotes[0].document.id)
                     spans = [[quote.start, quote.end, round(quote.margin, 4)] for quote in quotes]
                     windows[number].append([place, round(quotes[0].logit - quotes[0].margin, 4), spans])
-            for number, question in enumerate(batch):
-                found = [[numbers[each.content or ""], each.score] for each in passages[number]]
-                yield {"id": question.id, "passages": found, "windows": windows[number]}
+            found = [[[numbers[each.content or ""], each.score] for each in listed] for listed in passages]
+            yield [
+                {"id": question.id, "passages": found[number], "windows": windows[number]}
+                for number, question in enumerate(batch)
+            ]
             print(f"  read {min(start + _BATCH, len(questions))} of {len(questions)} questions", flush=True)
 
 

@@ -1,11 +1,16 @@
-"""How sure a mean over questions is, and whether one run is better than another."""
+"""How sure a figure over questions is, and whether one run is better than another."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _CHUNK = 4_000_000
+SAMPLES = 2000
+
+Figures = Mapping[str, NDArray[np.float64]]
+"""Figures by name, one value a resample; NaN where a resample has none."""
 
 
 @dataclass(frozen=True)
@@ -16,16 +21,17 @@ class Difference:
     :param low: Lower end of its confidence interval.
     :param high: Upper end.
     :param p_value: Two-sided: how often a difference as large arises when the runs are swapped question by question.
+        None for figures that are no means over questions.
     """
 
     difference: float
     low: float
     high: float
-    p_value: float
+    p_value: float | None = None
 
 
 def confidence_interval(
-    values: ArrayLike, *, level: float = 0.95, samples: int = 2000, seed: int = 0
+    values: ArrayLike, *, level: float = 0.95, samples: int = SAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean (Efron & Tibshirani 1993).
 
@@ -73,6 +79,50 @@ def paired_difference(
         # Sums in another order differ in their last digits.
         as_large += int((np.abs(signs @ unequal) >= observed * (1 - 1e-9)).sum())
     return Difference(float(difference.mean()), low, high, (as_large + 1) / (samples + 1))
+
+
+def resampled(
+    figures: Callable[[NDArray[np.float64]], Figures], count: int, *, samples: int = SAMPLES, seed: int = 0
+) -> dict[str, NDArray[np.float64]]:
+    """Figures of questions that are drawn with replacement.
+
+    :param figures: Gives the figures of resamples; it gets how often each question is in each, shape (any, count).
+    :param count: How many questions.
+    :param samples: How many resamples.
+    :param seed: As in `confidence_interval`: equal seeds draw equal questions.
+    :returns: Each figure's values, shape (samples,).
+    """
+    found = [figures(drawn) for drawn in _draws(count, samples, seed)]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def interval_around(
+    value: float, values: NDArray[np.float64], *, level: float = 0.95, shifted: bool = False
+) -> tuple[float, float] | None:
+    """The interval of a figure from its values in resamples.
+
+    :param value: The figure.
+    :param values: What `resampled` gave; NaN are left out.
+    :param level: As in `confidence_interval`.
+    :param shifted: Whether to bring the resamples' mean to the figure. A calibration error is larger in resamples,
+        which have noise of their own beside that of the questions: without this it might lie below its own interval.
+    :returns: Lower and upper end; None if no resample has the figure.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    offset = value - known.mean() if shifted else 0.0
+    return float(low + offset), float(high + offset)
+
+
+def _draws(count: int, samples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    random = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // 4 // count)
+    for done in range(0, samples, rows):
+        size = min(rows, samples - done)
+        drawn = random.integers(0, count, size=(size, count)) + count * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(np.float64)
 
 
 def _checked(values: ArrayLike) -> NDArray[np.float64]:

@@ -19,7 +19,12 @@ from lodestone.components.readers.calibration import Calibration, hash_weights
 from lodestone.components.readers.evidence import Float64Array
 from lodestone.components.stores import FaissDocumentStore
 from lodestone.evaluation.calibration import Labelled, adapt_calibration, fit_calibration, label, top_answers
-from lodestone.evaluation.calibration_metrics import brier_score, expected_calibration_error, log_loss
+from lodestone.evaluation.calibration_metrics import (
+    brier_score,
+    error_of_perfect,
+    expected_calibration_error,
+    log_loss,
+)
 
 FOLDS = 5
 LEAST_QUESTIONS = 50
@@ -53,21 +58,11 @@ class Stated:
         """ECE (15 bins of equally many), what it would be by chance were they perfect, Brier score and log loss."""
         figures = {
             "ece": expected_calibration_error(self.p, self.right),
-            "ece_of_perfect": error_of_perfect(self.p),
+            "ece_of_perfect": error_of_perfect(self.p)[0],
             "brier": brier_score(self.p, self.right),
             "log_loss": log_loss(self.p, self.right),
         }
         return {name: round(value, 4) for name, value in figures.items()}
-
-
-def error_of_perfect(p: Float64Array, draws: int = 100) -> float:
-    """The ECE that probabilities show on average on so few questions even where each is exactly right.
-
-    :param p: Stated probabilities, float64, shape (questions,).
-    :param draws: How often the truth is drawn from them.
-    """
-    chance = np.random.default_rng(0)
-    return float(np.mean([expected_calibration_error(p, chance.random(len(p)) < p) for _ in range(draws)]))
 
 
 def held_out(
@@ -150,6 +145,10 @@ def calibrate(
     """
     if len(questions) < LEAST_QUESTIONS:
         raise ConfigurationError(f"a calibration needs at least {LEAST_QUESTIONS} questions, got {len(questions)}")
+    if not any(question.accepted for question in questions):
+        raise ConfigurationError(
+            "none of the questions has an accepted answer; add questions with and without a right one"
+        )
     start = None if fresh else reader.fitted_calibration
     readings = {
         precision: read_labelled(_in_precision(reader, precision), questions, passages)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Float64Array = NDArray[np.float64]
+from lodestone.evaluation.tally import Float64Array, Scored, bin_sizes
 
 BINS = 15
+DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,23 @@ def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, bins:
     :param bins: How many bins.
     :returns: The error, 0.0 to 1.0.
     """
-    curve = reliability_curve(probabilities, right, bins)
-    return sum(each.count * abs(each.stated - each.right) for each in curve) / sum(each.count for each in curve)
+    return float(Scored(probabilities, right).tally().calibration_error(bins)[0])
+
+
+def error_of_perfect(probabilities: ArrayLike, draws: int = DRAWS, bins: int = BINS) -> tuple[float, float, float]:
+    """The calibration error that probabilities show by chance where each is exactly right.
+
+    Of finitely many answers it is never 0: in each bin the fraction that is right is off by chance.
+
+    :param probabilities: As in `expected_calibration_error`.
+    :param draws: How often what comes true is drawn from them.
+    :param bins: As there.
+    :returns: The mean of the errors, and the ends of the range that 95 % of them lie in.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    errors = Scored(p, np.zeros(p.shape)).perfect(draws).calibration_error(bins)
+    low, high = np.quantile(errors, [0.025, 0.975])
+    return float(errors.mean()), float(low), float(high)
 
 
 def reliability_curve(probabilities: ArrayLike, right: ArrayLike, bins: int = BINS) -> list[ReliabilityBin]:
@@ -64,11 +80,14 @@ def reliability_curve(probabilities: ArrayLike, right: ArrayLike, bins: int = BI
     """
     p, y = _checked(probabilities, right)
     order = np.argsort(p, kind="stable")
+    _, ties, counts = np.unique(p, return_inverse=True, return_counts=True)
+    # As in `Tally`, each of several answers with one probability is as right as they are on average.
+    level = (np.bincount(ties, weights=y) / counts)[ties]
     return [
         ReliabilityBin(
-            float(p[part].min()), float(p[part].max()), float(p[part].mean()), float(y[part].mean()), len(part)
+            float(p[part].min()), float(p[part].max()), float(p[part].mean()), float(level[part].mean()), len(part)
         )
-        for part in np.array_split(order, min(bins, len(order)))
+        for part in np.split(order, np.cumsum(bin_sizes(len(order), bins))[:-1])
     ]
 
 
@@ -101,11 +120,11 @@ def risk_coverage(scores: ArrayLike, right: ArrayLike) -> RiskCoverage:
     :param scores: Any scores, larger for answers that are likelier to be right, float, shape (n,).
     :param right: As in `expected_calibration_error`.
     """
-    s, y = _checked(scores, right)
-    answered = np.arange(1, len(s) + 1)
-    ends, wrong = _wrong_above(s, y)
-    risk = np.interp(answered, [0, *ends], [0.0, *wrong]) / answered
-    return RiskCoverage(answered / len(s), risk, float(risk.mean()))
+    tally = Scored(scores, right).tally()
+    answered = np.arange(1, tally.size + 1)
+    wrong = np.cumsum(tally.total - tally.right)
+    risk = np.interp(answered, np.append(0, np.cumsum(tally.total)), np.append(0, wrong)) / answered
+    return RiskCoverage(answered / tally.size, risk, float(tally.risk_area()[0]))
 
 
 def coverage_at_accuracy(scores: ArrayLike, right: ArrayLike, accuracy: float) -> float:
@@ -116,10 +135,7 @@ def coverage_at_accuracy(scores: ArrayLike, right: ArrayLike, accuracy: float) -
     :param accuracy: The fraction of them that must be right, 0.0 to 1.0.
     :returns: The fraction; 0.0 if no threshold does.
     """
-    s, y = _checked(scores, right)
-    ends, wrong = _wrong_above(s, y)
-    enough = ends[(ends - wrong) / ends >= accuracy]
-    return float(enough.max(initial=0) / len(s))
+    return float(Scored(scores, right).tally().coverage(accuracy)[0])
 
 
 def right_above(probabilities: ArrayLike, right: ArrayLike, threshold: float) -> tuple[float, float | None]:
@@ -130,9 +146,8 @@ def right_above(probabilities: ArrayLike, right: ArrayLike, threshold: float) ->
     :param threshold: The probability.
     :returns: Fraction of the answers above it, and of these the fraction that is right; None if there are none.
     """
-    p, y = _checked(probabilities, right)
-    above = p > threshold
-    return float(above.mean()), float(y[above].mean()) if above.any() else None
+    share, correct = Scored(probabilities, right).tally().above(threshold)
+    return float(share[0]), _known(correct[0])
 
 
 def auroc(scores: ArrayLike, positive: ArrayLike) -> float | None:
@@ -142,10 +157,7 @@ def auroc(scores: ArrayLike, positive: ArrayLike) -> float | None:
     :param positive: Which are positive, bool, shape (n,).
     :returns: The area; None if all are of one kind.
     """
-    from sklearn.metrics import roc_auc_score
-
-    s, y = _checked(scores, positive)
-    return float(roc_auc_score(y, s)) if 0 < y.sum() < len(y) else None
+    return _known(Scored(scores, positive).tally().auroc()[0])
 
 
 def average_precision(scores: ArrayLike, positive: ArrayLike) -> float | None:
@@ -155,17 +167,11 @@ def average_precision(scores: ArrayLike, positive: ArrayLike) -> float | None:
     :param positive: As there.
     :returns: The mean; None if all are of one kind.
     """
-    from sklearn.metrics import average_precision_score
-
-    s, y = _checked(scores, positive)
-    return float(average_precision_score(y, s)) if 0 < y.sum() < len(y) else None
+    return _known(Scored(scores, positive).tally().average_precision()[0])
 
 
-def _wrong_above(scores: Float64Array, right: Float64Array) -> tuple[NDArray[np.int64], Float64Array]:
-    """For every distinct score, from the highest: how many answers score that or more, and how many are wrong."""
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)) + 1
-    return ends, np.cumsum(1 - right[order])[ends - 1]
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _checked(scores: ArrayLike, right: ArrayLike) -> tuple[Float64Array, Float64Array]:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.evaluation.bootstrap import Difference, paired_difference
-from lodestone.evaluation.results import Result
+from lodestone.evaluation.partial import Entry
+from lodestone.evaluation.records import Record
+from lodestone.evaluation.results import RANKINGS, Result
+from lodestone.evaluation.score_figures import score_differences
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,7 @@ class Compared:
     """One measure of two runs, over the questions that both have it for.
 
     :param name: The measure.
-    :param first: The first run's mean, 0 to 1.
+    :param first: The first run's: a mean over questions, or what its scores are worth over all of them.
     :param second: The second's.
     :param count: Over how many questions.
     :param difference: The second less the first, how sure that is, and the p-value.
@@ -25,13 +28,13 @@ class Compared:
     difference: Difference
 
 
-def compare(first: Result, second: Result) -> list[Compared]:
-    """Compare two runs, question by question.
+def pair(first: Result, second: Result) -> list[tuple[Entry, Entry]]:
+    """The questions that two runs have in common, in the first's order.
 
     :param first: One run.
     :param second: The other.
-    :returns: Every measure that both have, in the first's order.
-    :raises ConfigurationError: If they are of different kinds, have no question in common, or one whose accepted
+    :returns: What each run says of them.
+    :raises ConfigurationError: If the runs are of different kinds, have no question in common, or one whose accepted
         answers are not the same.
     """
     if first.kind != second.kind:
@@ -45,6 +48,18 @@ def compare(first: Result, second: Result) -> list[Compared]:
             raise ConfigurationError(
                 f"the question {one['id']!r} has other accepted answers; the data are not the same"
             )
+    return both
+
+
+def compare(first: Result, second: Result) -> list[Compared]:
+    """Compare two runs, question by question.
+
+    :param first: One run.
+    :param second: The other.
+    :returns: Every measure that both have, in the first's order, and what their scores are worth.
+    :raises ConfigurationError: As `pair`.
+    """
+    both = pair(first, second)
     pairs = [(one["measures"], other["measures"]) for one, other in both]
     compared = []
     for name in dict.fromkeys(name for measures, _ in pairs for name in measures):
@@ -54,4 +69,8 @@ def compare(first: Result, second: Result) -> list[Compared]:
         lists = [a for a, _ in values], [b for _, b in values]
         means = [sum(each) / len(each) for each in lists]
         compared.append(Compared(name, means[0], means[1], len(values), paired_difference(*lists)))
-    return compared
+    if first.kind == RANKINGS:
+        return compared
+    runs = [([Record.from_dict(each) for each in run], [each["measures"]["right"] for each in run])
+            for run in zip(*both, strict=True)]  # fmt: skip
+    return compared + [Compared(name, a, b, len(both), d) for name, (a, b, d) in score_differences(*runs).items()]

@@ -7,23 +7,14 @@ import numpy as np
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.evaluation.bootstrap import confidence_interval
-from lodestone.evaluation.calibration_metrics import (
-    auroc,
-    average_precision,
-    brier_score,
-    coverage_at_accuracy,
-    expected_calibration_error,
-    log_loss,
-    right_above,
-    risk_coverage,
-)
+from lodestone.evaluation.calibration_metrics import log_loss
 from lodestone.evaluation.records import Record
+from lodestone.evaluation.score_figures import score_figures
 from lodestone.evaluation.squad import Question, exact_match, f1
 from lodestone.evaluation.squad_metrics import squad_metrics
 
 RANKS = (1, 3, 5)
-ACCURACIES = (0.8, 0.9)
-THRESHOLDS = (0.7, 0.8, 0.9)
+_LOSSES = ("brier", "log_loss")
 
 
 @dataclass(frozen=True)
@@ -31,8 +22,9 @@ class Judgement:
     """Figures over all questions, and what each question adds to them.
 
     :param metrics: Figures by name: `exact`, `f1` and those made of them in percent, all others as they are.
-    :param intervals: 95 % confidence intervals of those that are means over questions, on the same scale.
-    :param measures: For each question the values whose means the figures are, 0 to 1.
+    :param intervals: 95 % confidence intervals, on the same scale, of those that have one; of `ece_of_perfect` the
+        range that 95 % of the errors of perfect probabilities lie in.
+    :param measures: For each question the values whose means the figures are: 0 to 1, but for `log_loss`.
     """
 
     metrics: dict[str, float]
@@ -67,29 +59,13 @@ def judge_reading(records: Sequence[Record], threshold: float) -> Judgement:
     none = [record.no_answer for record in records]
     metrics = squad_metrics(questions, [record.best for record in records], none, threshold)
     measures = [_measures(record, threshold) for record in records]
-    right = np.array([each["right"] for each in measures])
-    metrics["right"] = float(right.mean())
+    right = [each["right"] for each in measures]
+    metrics["right"] = float(np.mean(right))
     metrics["no_answer_said"] = float(np.mean([p > threshold for p in none]))
-    unanswerable = [not record.accepted for record in records]
-    emptiness = [record.emptiness for record in records]
-    scores = [record.score for record in records]
-    found = {
-        "no_answer_auroc": auroc(emptiness, unanswerable),
-        "no_answer_average_precision": average_precision(emptiness, unanswerable),
-        "right_auroc": auroc(scores, right),
-        "aurc": risk_coverage(scores, right).area,
-        **{f"coverage_at_{accuracy}": coverage_at_accuracy(scores, right, accuracy) for accuracy in ACCURACIES},
-    }
+    figures, intervals = score_figures(records, right)
     if all(record.calibrated for record in records):
-        found |= {
-            "ece": expected_calibration_error(scores, right),
-            "brier": brier_score(scores, right),
-            "log_loss": log_loss(scores, right),
-        }
-        for p in THRESHOLDS:
-            found[f"above_{p}"], found[f"right_above_{p}"] = right_above(scores, right, p)
-    metrics |= {name: value for name, value in found.items() if value is not None}
-    return Judgement(metrics, _intervals(records, measures), measures)
+        figures |= {name: float(np.mean([each[name] for each in measures])) for name in _LOSSES}
+    return Judgement(metrics | figures, intervals | _intervals(records, measures), measures)
 
 
 def judge_answering(records: Sequence[Record], threshold: float) -> Judgement:
@@ -121,7 +97,9 @@ def _measures(record: Record, threshold: float) -> dict[str, float]:
     said = "" if record.no_answer > threshold else record.best
     right = exact_match(record.best, record.accepted) if record.accepted else 0.0
     measures = {"exact": exact_match(said, record.accepted), "f1": f1(said, record.accepted), "right": right}
-    return {**measures, "brier": (record.score - right) ** 2} if record.calibrated else measures
+    if record.calibrated:
+        measures |= {"brier": (record.score - right) ** 2, "log_loss": log_loss([record.score], [right])}
+    return measures
 
 
 def _retrieval_measures(record: Record) -> dict[str, float]:
@@ -139,7 +117,7 @@ def _retrieval_measures(record: Record) -> dict[str, float]:
 
 
 def _intervals(records: Sequence[Record], measures: Sequence[dict[str, float]]) -> dict[str, tuple[float, float]]:
-    whole = [name for name in ("right", "brier") if all(name in each for each in measures)]
+    whole = [name for name in ("right", *_LOSSES) if all(name in each for each in measures)]
     intervals = {name: confidence_interval([each[name] for each in measures]) for name in whole}
     kinds = {"": measures}
     kinds["HasAns_"] = [each for record, each in zip(records, measures, strict=True) if record.accepted]

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from lodestone.evaluation.judging import ACCURACIES, RANKS, THRESHOLDS
+from lodestone.evaluation.judging import RANKS
 from lodestone.evaluation.results import Result
+from lodestone.evaluation.score_figures import ACCURACIES, THRESHOLDS
 
 # Figures in percent, fractions shown as percent, plain numbers.
 _PERCENT, _FRACTION, _NUMBER = range(3)
@@ -50,13 +51,14 @@ _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
     ],
     "No answer": [
         ("no_answer_said", '"No answer" said', _FRACTION),
-        ("no_answer_auroc", "Tells questions without an answer, AUROC", _NUMBER),
-        ("no_answer_average_precision", "  average precision", _NUMBER),
+        ("no_answer_auroc", "Tells unanswerable questions, AUROC", _NUMBER),
+        ("no_answer_average_precision", "Tells unanswerable questions, average precision", _NUMBER),
     ],
     "What the score of the best quote is worth": [
         ("right", "Best quote right, to the word", _FRACTION),
         ("right_auroc", "Tells right quotes from wrong ones, AUROC", _NUMBER),
         ("ece", "Calibration error (ECE, 15 bins)", _NUMBER),
+        ("ece_of_perfect", "  of perfect probabilities, by chance", _NUMBER),
         ("brier", "Brier score", _NUMBER),
         ("log_loss", "Log loss, nats", _NUMBER),
         ("aurc", "Area under the risk-coverage curve", _NUMBER),
@@ -97,6 +99,20 @@ def sections(result: Result) -> dict[str, list[Row]]:
         for title in ("Questions with an answer", "The best threshold on the no-answer probability"):
             shown.pop(title)
     return {title: rows for title, rows in shown.items() if rows}
+
+
+def label(name: str) -> str:
+    """What a figure is called outside its section.
+
+    :param name: Its name in JSON.
+    """
+    whole = ""
+    for rows in _SECTIONS.values():
+        for known, text, _ in rows:
+            whole = whole if text.startswith(" ") else text
+            if known == name:
+                return text if text == whole else f"{whole}: {text.strip()}"
+    return name
 
 
 def _counts(name: str) -> bool:

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _BLUE, _GREY, _LIGHT = "#1f2933", "#1f6fb2", "#9aa5b1", "#d9e2ec"
+_INK, _BLUE, _RUST, _GREY, _LIGHT = "#1f2933", "#1f6fb2", "#b4451f", "#9aa5b1", "#d9e2ec"
+# Of the curves in one plot: told apart by colour, marker and line, so in print too.
+_STYLES = ((_BLUE, "o", "-"), (_RUST, "s", "-."))
 _SIZE = (4.6, 4.2)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The scored answers of one run.
+
+    :param scores: The answers' scores.
+    :param right: 1.0 for every answer that is right, else 0.0.
+    :param name: What the run is called; "" where there is only one.
+    """
+
+    scores: Sequence[float]
+    right: Sequence[float]
+    name: str = ""
 
 
 def require_matplotlib() -> None:
@@ -27,52 +44,77 @@ def require_matplotlib() -> None:
         raise LodestoneError("a report needs matplotlib: pip install 'lodestone[evaluate]'")
 
 
-def reliability_diagram(probabilities: Sequence[float], right: Sequence[float]) -> "Figure":
+def reliability_diagram(curves: Sequence[Curve]) -> "Figure":
     """Stated against true probability in 15 bins of equally many answers, each with its 95 % interval.
 
-    :param probabilities: Stated probabilities.
-    :param right: 1.0 for every answer that is right, else 0.0.
+    :param curves: One run or two, whose scores are probabilities.
     """
     figure, axes = _figure()
-    curve = reliability_curve(probabilities, right)
-    stated, true = [each.stated for each in curve], np.array([each.right for each in curve])
-    spread = 1.96 * np.sqrt(true * (1 - true) / [each.count for each in curve])
-    errors = [np.minimum(spread, true), np.minimum(spread, 1 - true)]
-    axes.hist(probabilities, bins=20, range=(0, 1), weights=np.full(len(probabilities), 1 / len(probabilities)),
-              color=_LIGHT, label="share of the answers")  # fmt: skip
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1)
-    axes.errorbar(stated, true, yerr=errors, color=_BLUE, marker="o", markersize=4, linewidth=1.4, capsize=2)
+    for number, (curve, (color, marker, line)) in enumerate(zip(curves, _STYLES, strict=False)):
+        bins = reliability_curve(curve.scores, curve.right)
+        stated, true = [each.stated for each in bins], np.array([each.right for each in bins])
+        spread = 1.96 * np.sqrt(true * (1 - true) / [each.count for each in bins])
+        errors = [np.minimum(spread, true), np.minimum(spread, 1 - true)]
+        share = np.full(len(curve.scores), 1 / len(curve.scores))
+        outline = {"histtype": "step", "color": color, "alpha": 0.5} if len(curves) > 1 else {"color": _LIGHT}
+        axes.hist(curve.scores, bins=20, range=(0, 1), weights=share, zorder=number,
+                  label=_named("share of the answers", curve), **outline)  # fmt: skip
+        axes.errorbar(stated, true, yerr=errors, color=color, marker=marker, linestyle=line, markersize=4,
+                      linewidth=1.4, capsize=2, label=curve.name or None)  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Stated probability", ylabel="Fraction that is right")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 
 
-def risk_coverage_plot(scores: Sequence[float], right: Sequence[float]) -> "Figure":
+def risk_coverage_plot(curves: Sequence[Curve]) -> "Figure":
     """Fraction of wrong answers over the fraction of the questions that are answered.
 
-    :param scores: The answers' scores.
-    :param right: As in `reliability_diagram`.
+    :param curves: One run or two.
     """
     figure, axes = _figure()
-    curve = risk_coverage(scores, right)
-    ideal = np.maximum(0, 1 - np.mean(right) / curve.coverage)
-    axes.plot(curve.coverage, ideal, color=_GREY, linestyle="--", linewidth=1, label="best order there is")
-    axes.axhline(curve.risk[-1], color=_LIGHT, linewidth=1, label="any order, at random")
-    axes.plot(curve.coverage, curve.risk, color=_BLUE, linewidth=1.6, label=f"by score, area {curve.area:.3f}")
+    for curve, (color, _, line) in zip(curves, _STYLES, strict=False):
+        found = risk_coverage(curve.scores, curve.right)
+        ideal = np.maximum(0, 1 - np.mean(curve.right) / found.coverage)
+        dim = color if len(curves) > 1 else _GREY
+        axes.plot(found.coverage, ideal, color=dim, linestyle="--", linewidth=0.8,
+                  label=_named("best order there is", curve))  # fmt: skip
+        if len(curves) == 1:
+            axes.axhline(found.risk[-1], color=_LIGHT, linewidth=1, label="any order, at random")
+        axes.plot(found.coverage, found.risk, color=color, linestyle=line, linewidth=1.6,
+                  label=_named(f"by score, area {found.area:.3f}", curve))  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Fraction of the questions answered", ylabel="Fraction that is wrong")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 
 
-def histogram(values: Sequence[float], name: str) -> "Figure":
+def histogram(values: Sequence[float], name: str, lowest: float = 0) -> "Figure":
     """How a measure is spread over the questions.
 
-    :param values: Its values, 0 to 1.
+    :param values: Its values, `lowest` to 1.
     :param name: Its name.
+    :param lowest: The lowest value that it can have.
     """
     figure, axes = _figure()
-    axes.hist(values, bins=20, range=(0, 1), color=_BLUE)
-    axes.set(xlim=(0, 1), xlabel=name, ylabel="Questions")
+    axes.hist(values, bins=20, range=(lowest, 1), color=_BLUE)
+    axes.set(xlim=(lowest, 1), xlabel=name, ylabel="Questions")
+    return figure
+
+
+def interval_plot(names: Sequence[str], intervals: Sequence[tuple[float, float, float]]) -> "Figure":
+    """Differences with their intervals, one line each, from the top; those that leave out 0 are drawn in full.
+
+    :param names: What they are differences of.
+    :param intervals: Difference, lower and upper end.
+    """
+    figure, axes = _figure()
+    figure.set_size_inches(_SIZE[0] * 2, 0.5 + 0.26 * len(names))
+    axes.axvline(0, color=_GREY, linestyle="--", linewidth=1)
+    for place, (value, low, high) in enumerate(intervals):
+        color = _BLUE if low > 0 or high < 0 else _GREY
+        axes.plot([low, high], [place, place], color=color, linewidth=1.6, solid_capstyle="butt")
+        axes.plot([value], [place], color=color, marker="o", markersize=4)
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel="B - A")
     return figure
 
 
@@ -85,6 +127,10 @@ def to_svg(figure: "Figure") -> str:
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     text = written.getvalue()
     return text[text.index("<svg") :]
+
+
+def _named(text: str, curve: Curve) -> str:
+    return f"{curve.name}: {text}" if curve.name else text
 
 
 def _figure() -> "tuple[Figure, Axes]":

@@ -23,7 +23,7 @@ from lodestone.evaluation.judging import checked_threshold, judge_answering
 from lodestone.evaluation.partial import Entry, Partial, Progress, run_all, sampled
 from lodestone.evaluation.records import Guess, Record
 from lodestone.evaluation.results import Result
-from lodestone.evaluation.squad import read_squad
+from lodestone.evaluation.squad import is_text, read_squad
 from lodestone.pipelines.answering import Answered, QueryPipeline, Question
 
 GUESSES = 5
@@ -171,8 +171,10 @@ def _read_lines(path: Path) -> list[Asked]:
 def _asked(line: str, place: str, number: int) -> Asked:
     try:
         entry: Any = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{place}: not JSON: {error}") from error
+    if not is_text(json.dumps(entry, ensure_ascii=False)):
+        raise ConfigurationError(f"{place}: holds half a surrogate pair, which is no text")
     if not isinstance(entry, dict):
         raise ConfigurationError(f"{place}: must be a JSON object with `question` and `answers`")
     text = entry.get("question", entry.get("query"))

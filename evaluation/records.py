@@ -71,6 +71,18 @@ class Record:
         """How likely there is no answer, in order: the probability, or what the best margin lacks."""
         return self.no_answer_score if self.calibrated else self.no_answer_score - self.score
 
+    def check(self) -> None:
+        """Refuse what no evaluation writes.
+
+        :raises ValueError: If a text is none, or a score is no finite number.
+        """
+        texts = [self.question, *self.accepted, *(guess.text for guess in self.guesses)]
+        scores = [self.no_answer_score, *(guess.score for guess in self.guesses)]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("questions, answers and quotes are texts")
+        if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
+            raise ValueError("scores are finite numbers")
+
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON."""
         return asdict(self)

@@ -1,6 +1,7 @@
 """The result of an evaluation as a file: what was measured, on what, with what, and every question."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 from lodestone.components.errors import ConfigurationError
 from lodestone.evaluation.judging import Judgement
 from lodestone.evaluation.partial import Entry
+from lodestone.evaluation.records import Record
 
+RANKINGS = "retrieval"
+_KINDS = ("squad", "qa", RANKINGS)
 _FORMAT = 1
 
 
@@ -60,12 +64,32 @@ class Result:
                 raise ValueError("unknown format")
             data["intervals"] = {name: tuple(ends) for name, ends in data["intervals"].items()}
             result = cls(**data)
-            if not all(isinstance(each["id"], str) and isinstance(each["measures"], dict) for each in result.questions):
-                raise ValueError("questions need an id and measures")
+            _check(result)
         except FileNotFoundError as error:
             raise ConfigurationError(f"{path} does not exist") from error
-        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
             raise ConfigurationError(
                 f"{path} is no result of an evaluation; write one with `lodestone evaluate squad DATA --output FILE`"
             ) from error
         return result
+
+
+def _check(result: Result) -> None:
+    """Refuse with a ValueError, a TypeError or a KeyError what no evaluation writes."""
+    if result.kind not in _KINDS or not result.questions:
+        raise ValueError("it needs a kind and questions")
+    ids = set()
+    for question in result.questions:
+        identifier, measures = question["id"], question["measures"]
+        if not isinstance(identifier, str) or identifier in ids:
+            raise ValueError("every question needs an id of its own")
+        if not isinstance(question["question"], str):
+            raise ValueError("questions are text")
+        ids.add(identifier)
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in measures.values()):
+            raise ValueError("measures are finite numbers")
+        if result.kind != RANKINGS:
+            Record.from_dict(question).check()
+            measures["right"] += 0.0
+    if result.kind != RANKINGS:
+        result.settings["no_answer_threshold"] += 0.0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.evaluation.squad import is_text
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "P@10", "RR", "AP")
 
@@ -67,6 +68,8 @@ def read_collection(folder: Path) -> Collection:
         identifier: Entry(str(entry.get("title") or ""), text)
         for identifier, text, entry in _entries(folder / "corpus.jsonl")
     }
+    if not any(entry.text.strip() or entry.title.strip() for entry in corpus.values()):
+        raise ConfigurationError(f"{folder / 'corpus.jsonl'} holds no text")
     queries = {identifier: text for identifier, text, _ in _entries(folder / "queries.jsonl")}
     qrels: dict[str, dict[str, int]] = {}
     for place, query, document, relevance in _judgements(folder / "qrels.tsv"):
@@ -74,7 +77,8 @@ def read_collection(folder: Path) -> Collection:
             raise ConfigurationError(f"{place}: there is no query {query!r} in queries.jsonl")
         if document not in corpus:
             raise ConfigurationError(f"{place}: there is no document {document!r} in corpus.jsonl")
-        qrels.setdefault(query, {})[document] = relevance
+        if qrels.setdefault(query, {}).setdefault(document, relevance) != relevance:
+            raise ConfigurationError(f"{place}: the document {document!r} was judged otherwise for {query!r} before")
     return Collection(corpus, queries, qrels)
 
 
@@ -123,10 +127,12 @@ def _entries(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
         try:
             entry = json.loads(line)
             identifier, text = entry["_id"], entry["text"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigurationError(f"{path}:{number} must be an object with _id and text: {error!r}") from error
         if not isinstance(identifier, str) or not isinstance(text, str):
             raise ConfigurationError(f"{path}:{number}: _id and text must be strings")
+        if not is_text(json.dumps(entry, ensure_ascii=False)):
+            raise ConfigurationError(f"{path}:{number}: holds half a surrogate pair, which is no text")
         if identifier in seen:
             raise ConfigurationError(f"{path}:{number}: the id {identifier!r} comes twice")
         seen.add(identifier)
@@ -135,15 +141,24 @@ def _entries(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
     for number, row in enumerate(csv.reader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE), 1):
-        if number == 1 or not row:
+        if not row:
             continue
         try:
+            if number == 1:
+                _check_header(path, row)
+                continue
             query, document, relevance = row
             yield f"{path}:{number}", query, document, int(relevance)
         except ValueError as error:
             raise ConfigurationError(
                 f"{path}:{number} must be a query's id, a document's id and a whole number, with tabs between: {error}"
             ) from error
+
+
+def _check_header(path: Path, row: Sequence[str]) -> None:
+    # The first line is left aside; without a header that would be a judgement.
+    if row[-1].strip().lstrip("-").isdigit():
+        raise ConfigurationError(f"{path}:1 must be a header, such as query-id, corpus-id, score; it is a judgement")
 
 
 def _lines(path: Path) -> Iterator[str]:

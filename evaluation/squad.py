@@ -83,6 +83,18 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
     return max(_f1(prediction, gold) for gold in _accepted(answers))
 
 
+def is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8; JSON can hold halves of surrogate pairs, which cannot.
+
+    :param value: The string.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _articles(path: Path) -> list[Any]:
     try:
         articles = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
@@ -94,6 +106,8 @@ def _articles(path: Path) -> list[Any]:
         raise ConfigurationError(f"{path} is not a SQuAD file: it is not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{path} is not a SQuAD file: not JSON: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} is not a SQuAD file: its lists are nested too deeply") from error
     except (KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is not a SQuAD file: it must be an object with `data`") from error
     if not isinstance(articles, list):
@@ -105,6 +119,8 @@ def _question(path: Path, place: str, entry: Any, context: str) -> Question:
     id_ = entry.get("id") if isinstance(entry, dict) else None
     if not isinstance(id_, str | int):
         raise ConfigurationError(f"{path}: {place} is malformed: `id` must be a text, got {_kind(id_)}")
+    if not is_text(str(id_)):
+        raise ConfigurationError(f"{path}: {place} is malformed: `id` holds half a surrogate pair")
     place = f"{place} (id {str(id_)!r})"
     text = _entry(path, place, entry, "question", str)
     listed = _entry(path, place, entry, "answers", list) if "answers" in entry else []
@@ -122,6 +138,8 @@ def _entry(path: Path, place: str, holder: Any, name: str, kind: type) -> Any:
         raise ConfigurationError(
             f"{path}: {place} is malformed: `{name}` must be a {wanted}, got {_kind(holder[name])}"
         )
+    if kind is str and not is_text(holder[name]):
+        raise ConfigurationError(f"{path}: {place} is malformed: `{name}` holds half a surrogate pair")
     return holder[name]
 
 

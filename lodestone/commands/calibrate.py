@@ -75,6 +75,8 @@ def calibrate(
     if pipeline is None and index is not None:
         raise ConfigurationError("--index goes with --pipeline")
     check_output(output, *data)
+    if len({file.resolve() for file in data}) < len(data):
+        raise ConfigurationError("a file is given twice; held-out questions would have been seen")
     files = [read_qa(file) for file in data]
     chosen = [sampled(each.questions, sample) for each in files]
     questions = [question for each in chosen for question in each]

@@ -186,20 +186,28 @@ def retrieval(
 
 
 @app.command()
-def compare(first: ResultArgument, second: ResultArgument, as_json: JsonOption = False) -> None:
+def compare(
+    first: ResultArgument, second: ResultArgument, report: ReportOption = None, as_json: JsonOption = False
+) -> None:
     """Compare two runs over the same questions: differences, their 95 % intervals, and p-values."""
     import dataclasses
 
     from lodestone.commands.figures import print_comparison
     from lodestone.evaluation.comparing import compare
+    from lodestone.evaluation.comparison_report import write_comparison
     from lodestone.evaluation.results import Result
 
-    compared = compare(Result.load(first), Result.load(second))
+    for file in (first, second):
+        _check_outputs(file, None, report)
+    runs, names = (Result.load(first), Result.load(second)), (str(first), str(second))
+    compared = compare(*runs)
+    if report is not None:
+        write_comparison(*runs, compared, names, report)
     if as_json:
         measures = [dataclasses.asdict(each) for each in compared]
         print_json({"first": str(first), "second": str(second), "measures": measures})
         return
-    print_comparison(compared, (str(first), str(second)), console())
+    print_comparison(compared, names, console())
 
 
 @contextlib.contextmanager

@@ -44,20 +44,21 @@ def print_comparison(compared: Sequence["Compared"], names: tuple[str, str], out
     out.print()
     out.print(Text.assemble(" A  ", names[0]))
     out.print(Text.assemble(" B  ", names[1]))
-    table = Table(box=None, pad_edge=True, header_style="bold cyan")
-    table.add_column("Measure", no_wrap=True)
-    for title in ("Questions", "A", "B", "B - A", "95 % interval", "p"):
+    # 80 columns hold the longest name.
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold cyan")
+    table.add_column(" Measure", no_wrap=True)
+    for title in ("Count", "A", "B", "B - A", "95 % interval", "p"):
         table.add_column(title, justify="right", no_wrap=True)
     for each in compared:
         found = each.difference
         table.add_row(
-            each.name,
+            f" {each.name}",
             f"{each.count:,}",
             f"{each.first:.3f}",
             f"{each.second:.3f}",
             f"{found.difference:+.3f}",
             f"{found.low:+.3f} to {found.high:+.3f}",
-            f"{found.p_value:.4f}",
+            "" if found.p_value is None else f"{found.p_value:.4f}",
         )
     out.print(table)
-    out.print(Text(" Means over the questions of both; p by a paired permutation test, two-sided.", style="dim"))
+    out.print(Text(" Over the questions of both; p of means, by a paired permutation test, two-sided.", style="dim"))

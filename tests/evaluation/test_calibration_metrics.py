@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lodestone.evaluation.calibration_metrics import (
@@ -8,6 +8,7 @@ from lodestone.evaluation.calibration_metrics import (
     average_precision,
     brier_score,
     coverage_at_accuracy,
+    error_of_perfect,
     expected_calibration_error,
     log_loss,
     reliability_curve,
@@ -24,6 +25,19 @@ def test_perfect_probabilities_have_no_calibration_error_and_wrong_ones_do() -> 
     right = random.uniform(size=100_000) < p
     assert expected_calibration_error(p, right) < 0.01
     assert expected_calibration_error(np.full(1000, 0.9), np.zeros(1000)) == pytest.approx(0.9)
+
+
+def test_perfect_probabilities_show_the_error_of_their_number() -> None:
+    few, many = (error_of_perfect(np.random.default_rng(1).random(count))[0] for count in (100, 10_000))
+    assert few > 5 * many
+    p = np.random.default_rng(2).random(500)
+    inside = 0
+    for seed in range(100):
+        error = expected_calibration_error(p, np.random.default_rng(seed).random(500) < p)
+        mean, low, high = error_of_perfect(p, 200)
+        inside += low <= error <= high
+    assert low < mean < high
+    assert 85 <= inside <= 100
 
 
 def test_bins_hold_equally_many_answers_from_the_lowest_probability_up() -> None:
@@ -72,8 +86,6 @@ def test_answers_above_a_probability_are_those_strictly_above_it() -> None:
     assert right_above([0.5], [1], 0.8) == (0.0, None)
 
 
-# The first example imports scikit-learn.
-@settings(deadline=None)
 @given(answers=ANSWERS)
 def test_auroc_counts_the_pairs_in_order(answers: list[tuple[float, bool]]) -> None:
     right, wrong = ([s for s, y in answers if y is kind] for kind in (True, False))

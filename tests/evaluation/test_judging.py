@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,24 @@ def test_figures_by_hand() -> None:
     assert (figures["above_0.7"], figures["right_above_0.7"]) == (pytest.approx(1 / 6), 0)
     assert "right_above_0.8" not in figures
     assert figures["coverage_at_0.8"] == 0
+
+
+def test_what_scores_are_worth_has_intervals_and_the_error_that_perfect_ones_would_show() -> None:
+    random = np.random.default_rng(0)
+    scores = random.uniform(size=400)
+    records = [
+        record(n, ("Holm",), [("Holm" if random.uniform() < score else "Lind", score)], 0.1)
+        for n, score in enumerate(scores)
+    ]
+    judged = judge_reading(records, 0.5)
+    for name in ("ece", "right_auroc", "aurc", "brier", "log_loss", "coverage_at_0.8", "above_0.8", "right_above_0.8"):
+        low, high = judged.intervals[name]
+        assert low <= judged.metrics[name] <= high, name
+        assert 0 < high - low < 0.4, name
+    low, high = judged.intervals["ece_of_perfect"]
+    assert low <= judged.metrics["ece"] <= high
+    # All have an answer.
+    assert "no_answer_auroc" not in judged.intervals
 
 
 def test_answers_further_down_and_retrieval_by_hand() -> None:

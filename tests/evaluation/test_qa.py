@@ -58,6 +58,12 @@ def test_files_that_hold_no_questions_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('\n{"question": \n')
     with pytest.raises(ConfigurationError, match=r"bad\.jsonl:2: not JSON"):
         read_qa(tmp_path / "bad.jsonl")
+    (tmp_path / "half.jsonl").write_text('{"question": "\\ud800?"}')
+    with pytest.raises(ConfigurationError, match=r"half\.jsonl:1: holds half a surrogate pair"):
+        read_qa(tmp_path / "half.jsonl")
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    with pytest.raises(ConfigurationError, match=r"deep\.jsonl:1: not JSON"):
+        read_qa(tmp_path / "deep.jsonl")
 
 
 def test_the_paragraphs_of_a_squad_file_are_its_corpus_each_once(tmp_path: Path) -> None:

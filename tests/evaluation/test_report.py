@@ -9,6 +9,7 @@ import pytest
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.evaluation import plots
 from lodestone.evaluation.comparing import compare
+from lodestone.evaluation.comparison_report import comparison_html, write_comparison
 from lodestone.evaluation.judging import Judgement, judge_answering, judge_reading
 from lodestone.evaluation.mistakes import kinds_of
 from lodestone.evaluation.records import Guess, Record
@@ -130,13 +131,78 @@ def test_a_result_comes_back_from_its_file(tmp_path: Path) -> None:
     assert to_html(loaded) == to_html(result)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "kind": "qa"}'])
+def ranked(values: list[float]) -> Result:
+    entries = [{"id": str(n), "question": f"{n} {HOSTILE}", "documents": []} for n in range(len(values))]
+    judged = Judgement({"RR": 0.5}, {}, [{"RR": value} for value in values])
+    return Result.of("retrieval", DATA, {}, judged, entries)
+
+
+BETTER = [replace(each, guesses=(Guess("Holm", 0.9, HOSTILE),), no_answer_score=0.1) for each in RECORDS]
+COMPARISONS = {
+    "qa": (result_of(RECORDS), result_of(BETTER), 3),
+    "margins": (result_of(RECORDS), result_of([replace(each, calibrated=False) for each in BETTER]), 2),
+    "retrieval": (ranked([0.0, 1.0, 0.5]), ranked([1.0, 0.5, 0.5]), 2),
+}
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_a_comparison_is_one_well_formed_page_in_which_nothing_runs(name: str) -> None:
+    first, second, plotted = COMPARISONS[name]
+    html = comparison_html(first, second, compare(first, second), (HOSTILE, "b.json"))
+    page = Page()
+    page.feed(html)
+    assert not page.open
+    assert page.seen.count("svg") == plotted
+    assert not {"script", "link", "img", "iframe"} & set(page.seen)
+
+
+def test_a_comparison_shows_what_only_one_run_has_right(tmp_path: Path) -> None:
+    first, second, _ = COMPARISONS["qa"]
+    write_comparison(first, second, compare(first, second), ("a.json", "b.json"), tmp_path / "c.html")
+    html = (tmp_path / "c.html").read_text()
+    only_first, only_second = html.index("Only A is right: 1"), html.index("Only B is right: 3")
+    assert only_first < html.index("7 &lt;script") < only_second < html.index("2 &lt;script")
+    assert "no answer</mark> (0.90)" in html
+    assert html.count("<blockquote>") == 4
+    assert [file.name for file in tmp_path.iterdir()] == ["c.html"]
+
+
+def test_a_comparison_of_rankings_lists_the_queries_that_each_ranks_better() -> None:
+    first, second, _ = COMPARISONS["retrieval"]
+    html = comparison_html(first, second, compare(first, second), ("a.json", "b.json"))
+    assert html.index("A ranks better: 1") < html.index("1 &lt;script") < html.index("B ranks better: 1")
+    assert "2 &lt;script" not in html
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "kind": "qa"}', "[" * 100_000])
 def test_other_files_are_no_results(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.json").write_text(content)
     with pytest.raises(ConfigurationError, match="is no result of an evaluation"):
         Result.load(tmp_path / "r.json")
     with pytest.raises(ConfigurationError, match="does not exist"):
         Result.load(tmp_path / "gone.json")
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("id", "2"),
+        ("question", 1),
+        ("guesses", [{"text": None, "score": 1.0}]),
+        ("guesses", [{"text": "Holm", "score": "high"}]),
+        ("no_answer_score", float("nan")),
+        ("measures", {"exact": 1.0}),
+        ("measures", {"exact": 1.0, "right": "yes"}),
+        ("accepted", 1),
+    ],
+)
+def test_a_result_that_was_changed_is_refused(tmp_path: Path, part: str, value: object) -> None:
+    result_of(RECORDS).save(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text())
+    data["questions"][0][part] = value
+    (tmp_path / "r.json").write_text(json.dumps(data))
+    with pytest.raises(ConfigurationError, match="is no result of an evaluation"):
+        Result.load(tmp_path / "r.json")
 
 
 def test_runs_are_compared_over_the_questions_of_both() -> None:
@@ -147,6 +213,20 @@ def test_runs_are_compared_over_the_questions_of_both() -> None:
     assert compared["exact"].difference.difference == pytest.approx(2 / 6)
     assert compared["answer_recall"].count == 4
     assert compared["answer_recall"].difference.p_value == 1
+
+
+def test_what_scores_are_worth_is_compared_over_the_same_resamples() -> None:
+    first, second, _ = COMPARISONS["qa"]
+    compared = {each.name: each for each in compare(first, second)}
+    assert compared["right_auroc"].first == pytest.approx(first.metrics["right_auroc"])
+    assert compared["aurc"].second == pytest.approx(second.metrics["aurc"])
+    difference = compared["ece"].difference
+    assert difference.difference == pytest.approx(second.metrics["ece"] - first.metrics["ece"])
+    assert difference.low <= difference.difference <= difference.high
+    assert difference.p_value is None
+    same = {each.name: each.difference for each in compare(first, first)}
+    assert all((each.difference, each.low, each.high) == (0, 0, 0) for each in same.values())
+    assert "ece" not in {each.name for each in compare(*COMPARISONS["margins"][:2])}
 
 
 def test_runs_that_cannot_be_compared_are_refused() -> None:

@@ -38,6 +38,12 @@ def test_a_collection_is_read(tmp_path: Path) -> None:
         (CORPUS, QUERIES, HEADER + "q\ta\tmuch\n", "qrels.tsv:2 must be"),
         (CORPUS, QUERIES, HEADER + "x\ta\t1\n", "no query 'x'"),
         (CORPUS, QUERIES, HEADER + "q\tx\t1\n", "no document 'x'"),
+        (CORPUS, QUERIES, HEADER + "q\ta\t1\nq\ta\t0\n", "qrels.tsv:3: the document 'a' was judged otherwise"),
+        (CORPUS, QUERIES, "q\ta\t1\n", "qrels.tsv:1 must be a header"),
+        (CORPUS, '{"_id": "q", "text": "\\ud800"}\n', HEADER, "queries.jsonl:1: holds half a surrogate pair"),
+        ("", QUERIES, HEADER, "corpus.jsonl holds no text"),
+        ('{"_id": "a", "text": " "}\n', QUERIES, HEADER, "corpus.jsonl holds no text"),
+        ("[" * 100_000, QUERIES, HEADER, "corpus.jsonl:1 must be an object"),
     ],
 )
 def test_a_malformed_collection_is_refused_with_the_place(

@@ -56,6 +56,8 @@ def squad_file(folder: Path, *paragraphs: object) -> Path:
         ({"qas": []}, r"paragraphs\[1\] is malformed: it has no `context`"),
         ({"context": 3, "qas": []}, r"paragraphs\[1\] is malformed: `context` must be a text, got a number"),
         ({"context": "text", "qas": {}}, r"paragraphs\[1\] is malformed: `qas` must be a list, got an object"),
+        ({"context": "\ud800", "qas": []}, r"paragraphs\[1\] is malformed: `context` holds half a surrogate pair"),
+        ({"context": "text", "qas": [{"id": "\ud800"}]}, r"qas\[0\] is malformed: `id` holds half a surrogate pair"),
         ({"context": "text", "qas": [{}]}, r"paragraphs\[1\]\.qas\[0\] is malformed: `id` must be a text, got nothing"),
         ({"context": "text", "qas": [{"id": "q7"}]}, r"qas\[0\] \(id 'q7'\) is malformed: it has no `question`"),
         (
@@ -104,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         list(read_squad(tmp_path / "binary.json"))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "not json", '{"data": {}}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not json", '{"data": {}}', "[" * 100_000])
 def test_a_file_that_is_no_squad_file_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "squad.json").write_text(content)
     with pytest.raises(ConfigurationError, match="not a SQuAD file"):

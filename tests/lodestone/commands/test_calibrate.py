@@ -39,6 +39,7 @@ def test_a_pipelines_calibration_is_a_file_that_its_reader_names(
         (["--output", str(QUESTIONS)], "would be overwritten"),
         (["--output", "none/a.json"], "none/a.json cannot be written: there is no folder none"),
         ([], "JSON lines hold no paragraphs"),
+        (["--data", str(QUESTIONS)], "a file is given twice"),
     ],
 )
 def test_what_does_not_go_together_is_refused(lodestone: Run, options: list[str], message: str) -> None:

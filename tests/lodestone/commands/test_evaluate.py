@@ -151,8 +151,13 @@ def test_two_runs_are_compared(lodestone: Run, data: Path, tmp_path: Path) -> No
     assert re.search(r"exact +5 +0\.200 +\d\.\d+ +\+\d\.\d+", printed.out)
     compared = json.loads(lodestone("evaluate", "compare", *runs, "--json").out)
     assert (compared["first"], compared["second"]) == tuple(map(str, runs))
-    assert [measure["name"] for measure in compared["measures"]] == ["exact", "f1", "right", "brier"]
+    names = [measure["name"] for measure in compared["measures"]]
+    assert names[:6] == ["exact", "f1", "right", "brier", "log_loss", "no_answer_auroc"]
     assert compared["measures"][2]["difference"]["p_value"] == 1
+    report = tmp_path / "compared.html"
+    assert lodestone("evaluate", "compare", *runs, "--report", report).code == 0
+    assert "Only B is right" in report.read_text()
+    assert "would be overwritten" in lodestone("evaluate", "compare", *runs, "--report", runs[1]).err
 
 
 @pytest.mark.parametrize(
