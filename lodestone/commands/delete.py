@@ -35,10 +35,8 @@ def delete(
         counts = f"{counted(removed.files, 'file')} ({counted(removed.passages, 'passage')})"
         typer.echo(f"Deleted {counts} from {store.path}.")
         if removed.copies:
-            of_them = f"{counted(len(removed.copies), 'copy')} of what was deleted"
-            typer.echo(
-                f"  {of_them} {'is' if len(removed.copies) == 1 else 'are'} left; the next `lodestone index` indexes:"
-            )
+            left = "1 copy is" if len(removed.copies) == 1 else f"{len(removed.copies):,} copies are"
+            typer.echo(f"  {left} left; the next `lodestone index` indexes:")
         for path in removed.copies:
             typer.echo(f"    {path}")
         for path in removed.not_found:

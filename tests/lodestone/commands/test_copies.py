@@ -45,7 +45,7 @@ def test_copies_are_counted_named_and_deleted(lodestone: Run, docs: Path, tmp_pa
     assert (status["sources"], status["failed"]) == ({"duplicate": 2, "indexed": 1}, {})
 
     removed = lodestone("delete", docs / "a.txt", "--index", index)
-    assert "2 copies of what was deleted are left; the next `lodestone index` indexes:" in removed.out
+    assert "2 copies are left; the next `lodestone index` indexes:" in removed.out
     assert removed.out.splitlines()[-2:] == ["    docs/b.txt", "    docs/c.txt"]
     (docs / "a.txt").unlink()
     assert lodestone("index", docs, "--index", index).code == 0

@@ -115,7 +115,7 @@ def test_an_index_is_built_anew_while_the_old_one_serves(
         # The next run goes on with what was built, and one old index is kept.
         (folder / "2.txt").write_text("The lighthouse is dark.\n")
         report = json.loads(lodestone("index", folder, *indexing, "--swap", "--json").out.splitlines()[-1])
-        assert (report["indexed"], report["unchanged"]) == (1, 2)
+        assert (report["indexed"], report["unchanged"]) == (1, 2), report
         assert states() == [("000002", "old", 3), ("000003", "serving", 3)]
         assert [document.meta["source"] for document in store.bm25_retrieval("dark")] == ["2.txt"]
         assert len(list(store.sources())) == 3
