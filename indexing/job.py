@@ -12,6 +12,7 @@ from typing import Protocol
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
+from lodestone.indexing import retrying
 from lodestone.indexing.archives import Scratch
 from lodestone.indexing.backlog import Backlog, CancelledError, Item
 from lodestone.indexing.conversion import Rules, Task
@@ -91,6 +92,7 @@ class IndexingJob:
         root_name: str | None = None,
         prune: bool = False,
         verify: bool = False,
+        only: frozenset[tuple[str, str]] | None = None,
     ) -> Report:
         """Bring the index up to date with the sources.
 
@@ -98,6 +100,8 @@ class IndexingJob:
         :param root_name: The name of the root, when it is not to be called like its folder; for one source only.
         :param prune: Delete what is gone even if that is more than half of what the index holds of a source.
         :param verify: Compare files by hash instead of size and time.
+        :param only: Root and path of the only files to look at, as `retrying.failed_files` gives them; nothing is
+            deleted then. None for all.
         :returns: The report; after a signal to stop that of the part that was done.
         :raises ConfigurationError: If a path is missing or holds no files, or roots clash; nothing was changed.
         """
@@ -109,7 +113,7 @@ class IndexingJob:
         scratch = Scratch()
         try:
             with stopped_by_signals(self._stop):
-                self._run(scopes, scratch, prune, verify)
+                self._run(scopes, scratch, prune, verify, only)
         except KeyboardInterrupt:
             self._stop.set()
         finally:
@@ -122,18 +126,28 @@ class IndexingJob:
         self._report.seconds = time.monotonic() - started
         return self._report
 
-    def _run(self, scopes: list[Scope], scratch: Scratch, prune: bool, verify: bool) -> None:
+    def _run(
+        self,
+        scopes: list[Scope],
+        scratch: Scratch,
+        prune: bool,
+        verify: bool,
+        only: frozenset[tuple[str, str]] | None,
+    ) -> None:
         leave_out = str(Path(self._store.path).resolve())
         scanner = Scanner(self._settings.limits, scratch.folder, self._settings.archives, leave_out)
-        scans = [(scope, scanner.scan(scope)) for scope in scopes]
+        if only is None:
+            scans = [(scope, scanner.scan(scope)) for scope in scopes]
+        else:
+            scans = retrying.scans_of(scanner, scopes, only)
         for scope, found in scans:
             if found.is_empty:
                 raise ConfigurationError(f"{scope.shown} holds no files; nothing was changed")
         roots = dict.fromkeys(scope.root for scope in scopes)
         known = {(record.root, record.path): record for root in roots for record in self._store.sources(root)}
-        plan = Plan(known, self._fingerprint(), verify)
+        plan = Plan(known, self._fingerprint(), verify, only)
         self._index(scans, plan)
-        if not self._stop.is_set():
+        if only is None and not self._stop.is_set():
             self._delete_gone(scans, plan, prune)
 
     def _fingerprint(self) -> str:

@@ -7,6 +7,7 @@ from lodestone.components.stores import SourceRecord
 from lodestone.indexing.contents import LocalFile, Text
 from lodestone.indexing.conversion import Task
 from lodestone.indexing.report import FileOutcome
+from lodestone.indexing.retrying import is_wanted
 from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import SourceFile
 from lodestone.indexing.tables import TableError, rows
@@ -21,11 +22,14 @@ class Plan:
     :param known: What the ledger holds, by root and path.
     :param fingerprint: That of the pipeline.
     :param verify: Whether to compare documents by hash instead of size and time.
+    :param only: Root and path of the only documents that are wanted, as `retrying.failed_files` gives them; None for
+        all.
     """
 
     known: Known
     fingerprint: str
     verify: bool = False
+    only: frozenset[tuple[str, str]] | None = None
     rows: set[tuple[str, str]] = field(default_factory=set)
     unchanged_rows: int = 0
     repeated_rows: list[FileOutcome] = field(default_factory=list)
@@ -82,7 +86,9 @@ class Plan:
                     meta={**row.meta, "file_path": table.path.rsplit("/", 1)[-1]},
                     version=row.version,
                 )
-                if self.is_current(source):
+                if self.only is not None and not is_wanted(source, self.only):
+                    self.rows.discard((table.root, path))
+                elif self.is_current(source):
                     self.unchanged_rows += 1
                 else:
                     yield self._task(source)

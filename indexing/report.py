@@ -14,10 +14,13 @@ class FileOutcome:
 
     :param path: Its path as the user would type it.
     :param reason: Why, in words for the user.
+    :param unread: Root and path of what could not be read, of which the ledger says nothing; a path that ends in "/"
+        stands for all below it, "" for all of the root. None for other files.
     """
 
     path: str
     reason: str
+    unread: tuple[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass

@@ -105,8 +105,9 @@ class BatchWriter:
         elif conversion.state == "unsupported":
             self._report.skipped.append(FileOutcome(source.shown, conversion.reason))
         else:
-            stays = " (what was indexed of it stays)" if (source.root, source.path) in self._known else ""
-            self._report.failed.append(FileOutcome(source.shown, conversion.reason + stays))
+            key = source.root, source.path
+            stays = " (what was indexed of it stays)" if key in self._known else ""
+            self._report.failed.append(FileOutcome(source.shown, conversion.reason + stays, key))
 
 
 def _storable(entry: Entry) -> Entry:

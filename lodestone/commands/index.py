@@ -1,14 +1,13 @@
 """`lodestone index`: bring an index up to date with folders and files."""
 
 import contextlib
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lodestone.commands.console import IndexOption, JsonOption, check_output, console, counted, print_json
+from lodestone.commands.stopping import resumable, say_how_to_resume, typed
 from lodestone.components.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,11 +16,13 @@ if TYPE_CHECKING:
 
     from lodestone.indexing import Report
     from lodestone.indexing.job_file import JobDefinition
+    from lodestone.indexing.job_record import JobRecord
     from lodestone.indexing.sources import SourceFile
     from lodestone.indexing.worker_process import WorkerProcess
     from lodestone.pipelines.stages import IndexingStages
 
 
+@resumable()
 def index(
     paths: Annotated[
         list[str] | None, typer.Argument(metavar="PATH...", help="Folders, files, globs and URLs to index.")
@@ -74,7 +75,6 @@ def index(
     # It imports what most pipelines need while this process does the same.
     worker = WorkerProcess(pipeline or "indexing_faiss")
     from lodestone.indexing.job_file import JobDefinition, read_job
-    from lodestone.indexing.rendering import as_text, write_report
     from lodestone.indexing.sources import Source
 
     if root_name is not None and len(paths or ()) != 1:
@@ -89,7 +89,33 @@ def index(
         prune=prune,
         verify=verify,
     )
-    stages, report = _run(definition, worker, swap)
+    run_job(definition, worker, swap=swap, report_file=report_file, as_json=as_json)
+
+
+def run_job(
+    definition: "JobDefinition",
+    worker: "WorkerProcess",
+    *,
+    swap: bool = False,
+    of: "JobRecord | None" = None,
+    only: frozenset[tuple[str, str]] | None = None,
+    report_file: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Run a job, and say what it did.
+
+    :param definition: The job.
+    :param worker: A worker process that was started ahead.
+    :param swap: Whether to build a new index, and let it take the old one's place.
+    :param of: The job that this one resumes or retries; None if it is new.
+    :param only: The files to retry, as `IndexingJob.run` takes them; None for all that the job is about.
+    :param report_file: Where to write a report; None for nowhere.
+    :param as_json: Whether to print for programs.
+    :raises typer.Exit: If not all was done.
+    """
+    from lodestone.indexing.rendering import as_text, write_report
+
+    stages, report = _run(definition, worker, swap, of, only)
     held = stages.document_store.count_documents()
     stages.document_store.close()
     if as_json:
@@ -101,15 +127,22 @@ def index(
     if report_file is not None:
         write_report(report, report_file)
     if report.stopped:
-        typer.echo(f"Resume with: {shlex.join(['lodestone', *sys.argv[1:]])}", err=True)
+        say_how_to_resume()
     if not report.complete:
         raise typer.Exit(1)
 
 
-def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "tuple[IndexingStages, Report]":
+def _run(
+    definition: "JobDefinition",
+    worker: "WorkerProcess",
+    swap: bool,
+    of: "JobRecord | None",
+    only: frozenset[tuple[str, str]] | None,
+) -> "tuple[IndexingStages, Report]":
     from rich.progress import Progress as Bar
 
     from lodestone.indexing import IndexingJob, swapping
+    from lodestone.indexing.job_recorder import JobRecorder, new_record
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
 
@@ -121,11 +154,15 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool) -> "t
         stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}-next"))
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     with guard, Bar(*progress_columns(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = IndexingJob(stages, BarProgress(bar), definition.settings, definition.metadata, worker)
-        report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
-    if swap:
-        swapping.swap(serving, stages.document_store, report)
-        stages.document_store = serving
+        record = new_record(serving, definition, typed(), swap=swap, of=of, is_retry=only is not None)
+        with JobRecorder(serving, record, BarProgress(bar)) as recorder:
+            job = IndexingJob(stages, recorder, definition.settings, definition.metadata, worker)
+            report = job.run(definition.sources, prune=definition.prune, verify=definition.verify, only=only)
+            if swap:
+                with recorder.swapping():
+                    swapping.swap(serving, stages.document_store, report)
+                stages.document_store = serving
+            recorder.end(report)
     return stages, report
 
 
