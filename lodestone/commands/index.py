@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lodestone.commands.console import IndexOption, JsonOption, check_output, console, counted, print_json
-from lodestone.commands.stopping import resumable, say_how_to_resume, typed
 from lodestone.components.errors import ConfigurationError
+from lodestone.stopping import resumable, say_how_to_resume, typed
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

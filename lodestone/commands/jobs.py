@@ -7,8 +7,8 @@ import typer
 
 from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOption, console, counted, print_json, sized
 from lodestone.commands.index import run_job
-from lodestone.commands.stopping import resumable
 from lodestone.components.errors import ConfigurationError
+from lodestone.stopping import resumable
 
 if TYPE_CHECKING:
     from lodestone.components.stores.source_store import SourceStore
