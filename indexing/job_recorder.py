@@ -70,17 +70,13 @@ class JobRecorder:
     :param store: The index that the record is kept with.
     :param record: The record.
     :param progress: Told what the job tells, too.
-    :param every: Seconds between two times that the record is written.
     """
 
-    def __init__(
-        self, store: SourceStore, record: JobRecord, progress: Progress, every: float = _EVERY_SECONDS
-    ) -> None:
+    def __init__(self, store: SourceStore, record: JobRecord, progress: Progress) -> None:
         self._store = store
         self._records = JobRecords(store)
         self._record = record
         self._progress = progress
-        self._every = every
         self._kept = False
         self._counting = threading.Lock()
         self._saving = threading.Lock()
@@ -167,7 +163,7 @@ class JobRecorder:
             self._records.forget_old()
 
     def _tick(self) -> None:
-        while not self._ended.wait(self._every):
+        while not self._ended.wait(_EVERY_SECONDS):
             # What is wrong with the index is said when the job itself needs it.
             with suppress(LodestoneError, OSError):
                 self._keep()

@@ -279,7 +279,7 @@ def _details(record: "JobRecord") -> list[tuple[str, str]]:
         ("progress", _progress(record) if record.report is None else ""),
         ("rate", f"{record.rate:,.0f} passages/s" if record.rate else ""),
         ("time left", _took(left) if left is not None else ""),
-        ("done", ", ".join(what) if what else "nothing had changed" if record.state == "done" else ""),
+        ("done", ", ".join(what)),
         ("warnings", "\n".join((record.report or {}).get("warnings", []))),
         ("definition", record.definition.rstrip()),
     ]
