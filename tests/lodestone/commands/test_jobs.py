@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 from told_job import REPOSITORY, told
 
-from lodestone import FaissDocumentStore
+from lodestone import ElasticsearchStore, FaissDocumentStore
 from lodestone.indexing import processes
 from lodestone.indexing.job_record import JobRecord
 from lodestone.indexing.job_records import JobRecords
@@ -306,18 +308,33 @@ def test_a_job_whose_folder_or_index_has_moved_is_resumed_where_the_record_is(
     assert (outcome.code, "docs does not exist" in outcome.err) == (2, True)
 
 
+# Sends itself a signal when it is about to import a module.
+INTERRUPTED = """
+import os, sys
+at, number = sys.argv[1], int(sys.argv[2])
+sys.argv[:] = ["lodestone", *sys.argv[3:]]
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == at:
+            os.kill(os.getpid(), number)
+
+sys.meta_path.insert(0, Finder())
+from lodestone.__main__ import main
+main()
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("seconds", [0.5, 1.5])
+@pytest.mark.parametrize("module", ["typer", "haystack", "lodestone.indexing.job_recorder"])
 def test_a_signal_while_libraries_load_ends_with_words(
-    job: Path, index: Path, number: signal.Signals, seconds: float
+    job: Path, index: Path, number: signal.Signals, module: str
 ) -> None:
-    command = [sys.executable, "-m", "lodestone", "index", "--job", str(job)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        process.send_signal(number)
-        assert process.communicate()[1] == f"Resume with: lodestone index --job {job}\n"
-        assert process.returncode == 1
+    command = [sys.executable, "-c", INTERRUPTED, module, str(number.value), "index", "--job", str(job)]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"Resume with: lodestone index --job {job}\n"
+    assert not index.exists()
 
 
 def test_a_second_interrupt_ends_a_job_that_is_stopping(job: Path, jobs: Run) -> None:
@@ -337,3 +354,59 @@ def test_records_of_newer_versions_are_read() -> None:
     newer = JobRecord.from_text(text.replace('"kind"', '"invented": 1, "kind"'))
     assert newer is not None
     assert newer.command == "lodestone index"
+
+
+@pytest.fixture
+def cluster(elasticsearch_url: str, job: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Name of an index in Elasticsearch, into which the job goes."""
+    monkeypatch.setenv("ELASTICSEARCH_URL", elasticsearch_url)
+    type_ = "lodestone.components.stores.elasticsearch.elasticsearch_store.ElasticsearchStore"
+    pipeline = job.parent / "pipeline.yaml"
+    text = pipeline.read_text().replace("lodestone.components.stores.faiss_document_store.FaissDocumentStore", type_)
+    pipeline.write_text(text.replace("{path: unused}", "{index: unused, replicas: 0, max_retries: 1}"))
+    job.write_text(job.read_text().replace("index: index\n", ""))
+    name = f"test-jobs-{uuid.uuid4().hex[:8]}"
+    yield name
+    with ElasticsearchStore(index=name) as store:
+        found = store.client.indices.get(index=f"{name}-*", allow_no_indices=True).body
+        if found:
+            store.client.indices.delete(index=sorted(found))
+
+
+def test_a_job_into_a_cluster_is_cancelled_from_any_host_and_resumed(
+    lodestone: Run, job: Path, cluster: str, tmp_path: Path
+) -> None:
+    at = ("--pipeline", job.parent / "pipeline.yaml", "--index", cluster)
+    with told("host=elsewhere", "index", "--job", job, "--index", cluster) as process:
+        with ThreadPoolExecutor() as threads:
+            cancelling = threads.submit(lodestone, "jobs", "cancel", *at)
+            with pytest.raises(subprocess.TimeoutExpired):  # its batch is not written yet
+                process.wait(3)
+            assert process.stdin is not None
+            while not cancelling.done():
+                process.stdin.write("\n")
+                process.stdin.flush()
+                time.sleep(0.2)
+        assert cancelling.result().code == 0
+        assert cancelling.result().out.startswith("Stopped job ")
+        assert process.wait() == 1
+    with ElasticsearchStore(index=cluster) as store:
+        assert store.settings("cancel-job:") == {}
+        assert 1 <= len(list(store.sources())) < 4
+    resumed = lodestone("jobs", "resume", *at, "--json")
+    assert (resumed.code, json.loads(resumed.out)["passages_in_index"]) == (0, 4)
+    states = [json.loads(line)["state"] for line in lodestone("jobs", "list", *at, "--json").out.splitlines()]
+    assert states == ["done", "stopped"]
+
+
+def test_a_swapped_index_keeps_the_records_of_its_jobs(lodestone: Run, job: Path, cluster: str) -> None:
+    at = ("--pipeline", job.parent / "pipeline.yaml", "--index", cluster)
+    assert lodestone("index", "--job", job, "--index", cluster, "--swap").code == 0
+    assert lodestone("index", "--job", job, "--index", cluster).code == 0
+    assert lodestone("index", "--job", job, "--index", cluster, "--swap").code == 0
+    records = [json.loads(line) for line in lodestone("jobs", "list", *at, "--json").out.splitlines()]
+    assert [(each["swap"], each["state"]) for each in records] == [(True, "done"), (False, "done"), (True, "done")]
+    resumed = lodestone("jobs", "resume", *at, "--json")
+    assert (resumed.code, json.loads(resumed.out)["indexed"]) == (0, 4)  # built anew once more
+    names = [json.loads(line) for line in lodestone("store", "indices", *at, "--json").out.splitlines()]
+    assert [one["state"] for one in names[0]["indices"]] == ["old", "serving"]
