@@ -25,7 +25,7 @@ def cancel(store: SourceStore, record: JobRecord, patience: float) -> JobRecord 
     :raises ConfigurationError: If it does not run, or belongs to another user, or to another host that cannot be told.
     """
     if not record.is_running:
-        raise ConfigurationError(f"job {record.id} is not running: it is {record.state_now}")
+        raise ConfigurationError(f"job {record.id} is not running (state: {record.state_now})")
     records = JobRecords(store)
     if record.is_here:
         try:

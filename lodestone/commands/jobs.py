@@ -27,6 +27,7 @@ JobArgument = Annotated[
 ]
 
 _PATIENCE_SECONDS = 600.0
+_LONGEST = 2000
 
 
 @app.command(name="list")
@@ -270,7 +271,7 @@ def _details(record: "JobRecord") -> list[tuple[str, str]]:
         ("state", record.state_now),
         ("error", record.error or ""),
         ("runs as" if record.is_running else "ran as", where),
-        ("command", record.command),
+        ("command", _cut(record.command)),
         (kind, record.of or ""),
         ("started", shown_time(record.started)),
         ("last seen", shown_time(record.seen) if record.ended is None else ""),
@@ -281,8 +282,14 @@ def _details(record: "JobRecord") -> list[tuple[str, str]]:
         ("time left", _took(left) if left is not None else ""),
         ("done", ", ".join(what)),
         ("warnings", "\n".join((record.report or {}).get("warnings", []))),
-        ("definition", record.definition.rstrip()),
+        ("definition", _cut(record.definition.rstrip())),
     ]
+
+
+def _cut(text: str) -> str:
+    """A text without what nobody reads of a job that names thousands of files."""
+    left = len(text) - _LONGEST
+    return text if left <= 0 else f"{text[:_LONGEST]}... (and {left:,} characters more, which --json has)"
 
 
 def _progress(record: "JobRecord") -> str:

@@ -103,6 +103,16 @@ def test_every_run_is_listed_also_one_that_found_nothing_changed(lodestone: Run,
     assert re.search("done +4 unchanged", jobs("show", nothing["id"]).out)
 
 
+def test_the_definition_of_a_job_of_many_files_is_shown_in_part(
+    lodestone: Run, jobs: Run, job: Path, index: Path
+) -> None:
+    lodestone("index", "--job", job)
+    change(index, definition="sources:\n" + "- /docs/some-file.txt\n" * 1000)
+    shown = jobs("show").out
+    assert "and 20,008 characters more, which --json has" in " ".join(shown.split())
+    assert len(json.loads(jobs("show", "--json").out)["definition"]) == 22_009
+
+
 def test_a_job_is_named_by_the_beginning_of_its_id(lodestone: Run, jobs: Run, job: Path) -> None:
     lodestone("index", "--job", job)
     (record,) = listed(jobs)
@@ -149,7 +159,7 @@ def test_a_killed_job_has_died_and_is_resumed_from_any_folder(
         process.wait()
     assert listed(jobs)[0]["state"] == "died"
     assert "died" in jobs("list").out
-    assert "is not running: it is died" in jobs("cancel").err
+    assert "is not running (state: died)" in jobs("cancel").err
     assert len(held(index)) < 4
 
     monkeypatch.chdir("/")
