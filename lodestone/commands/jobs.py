@@ -278,7 +278,7 @@ def _details(record: "JobRecord") -> list[tuple[str, str]]:
         ("ended", shown_time(record.ended) if record.ended is not None else ""),
         ("took", _took(record.seconds)),
         ("progress", _progress(record) if record.report is None else ""),
-        ("rate", f"{record.rate:,.0f} passages/s" if record.rate else ""),
+        ("rate", f"{record.rate:,.{0 if record.rate >= 10 else 1}f} passages/s" if record.rate else ""),
         ("time left", _took(left) if left is not None else ""),
         ("done", ", ".join(what)),
         ("warnings", "\n".join((record.report or {}).get("warnings", []))),
