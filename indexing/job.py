@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.source_store import SourceStore
+from lodestone.indexing import retrying
 from lodestone.indexing.archives import Scratch, no_scratch
 from lodestone.indexing.conversion import Rules, Task
 from lodestone.indexing.executors import Executor, LocalExecutor, Work
@@ -78,6 +79,7 @@ class IndexingJob:
         root_name: str | None = None,
         prune: bool = False,
         verify: bool = False,
+        only: frozenset[tuple[str, str]] | None = None,
     ) -> Report:
         """Bring the index up to date with the sources.
 
@@ -85,6 +87,8 @@ class IndexingJob:
         :param root_name: The name of the root, when it is not to be called like its folder; for one source only.
         :param prune: Delete what is gone even if that is more than half of what the index holds of a source.
         :param verify: Compare files by hash instead of size and time.
+        :param only: Root and path of the only files to look at, as `retrying.failed_files` gives them; nothing is
+            deleted then. None for all.
         :returns: The report; after a signal to stop that of the part that was done.
         :raises ConfigurationError: If a path is missing or holds no files, or roots clash; nothing was changed.
         """
@@ -96,7 +100,7 @@ class IndexingJob:
         scratch = Scratch()
         try:
             with stopped_by_signals(self._stop):
-                self._run(scopes, scratch, prune, verify)
+                self._run(scopes, scratch, prune, verify, only)
         except KeyboardInterrupt:
             self._stop.set()
         finally:
@@ -108,15 +112,25 @@ class IndexingJob:
         self._report.seconds = time.monotonic() - started
         return self._report
 
-    def _run(self, scopes: list[Scope], scratch: Scratch, prune: bool, verify: bool) -> None:
+    def _run(
+        self,
+        scopes: list[Scope],
+        scratch: Scratch,
+        prune: bool,
+        verify: bool,
+        only: frozenset[tuple[str, str]] | None,
+    ) -> None:
         leave_out = str(Path(self._store.path).resolve())
         unpacked = scratch.folder if self._executor.is_local else no_scratch
         scanner = Scanner(self._settings.limits, unpacked, self._settings.archives, leave_out)
-        scans = [(scope, scanner.scan(scope)) for scope in scopes]
+        if only is None:
+            scans = [(scope, scanner.scan(scope)) for scope in scopes]
+        else:
+            scans = retrying.scans_of(scanner, scopes, only)
         for scope, found in scans:
             if found.is_empty:
                 raise ConfigurationError(f"{scope.why_empty}; nothing was changed")
-        plan = Plan({}, self._fingerprint(), verify)
+        plan = Plan({}, self._fingerprint(), verify, only)
         roots = {scope.root for scope in scopes}
         for record in self._store.sources():
             plan.duplicates.add(record)
@@ -125,7 +139,7 @@ class IndexingJob:
         sources = {(source.root, source.path): source for _, found in scans for source in found.files}
         self._index(scans, sources, plan)
         if not self._stop.is_set():
-            gone = self._gone(scans, plan, prune)
+            gone = self._gone(scans, plan, prune) if only is None else []
             plan.duplicates.leave(gone)
             find = Finder(self._store, plan, sources, scanner)
             pass_on(find, lambda tasks: self._work(tasks, plan), self._report, self._stop)
@@ -148,7 +162,8 @@ class IndexingJob:
             self._report.skipped.extend(found.skipped)
             self._store.set_root(scope.root, scope.folder)
         # A copy of what is gone is somebody's copy no more, even if what is gone is so much that it stays.
-        plan.duplicates.leave([key for scope, found in scans for key in plan.gone(scope, found, sources)])
+        if plan.only is None:
+            plan.duplicates.leave([key for scope, found in scans for key in plan.gone(scope, found, sources)])
         plan.put_off(sources, int(self._settings.limits.megabytes * 2**20))
         later = {(source.root, source.path) for source in plan.later}
         todo = [source for key, source in sources.items() if key not in later and not plan.is_current(source)]

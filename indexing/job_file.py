@@ -84,6 +84,17 @@ def read_job(file: Path) -> JobDefinition:
     return _JobReader(parse_definition(text, file)).read()
 
 
+def parse_job(text: str, file: Path, index: str | os.PathLike[str]) -> JobDefinition:
+    """Read a job from text.
+
+    :param text: YAML.
+    :param file: What messages call it; relative paths are relative to its folder.
+    :param index: Folder of the index, or its name, whatever the text says.
+    :raises ConfigurationError: As `read_job`.
+    """
+    return replace(_JobReader(parse_definition(text, file)).read(), index=os.fspath(index))
+
+
 class _JobReader:
     """Checks a job file key by key, and reports all that is wrong at once."""
 

@@ -10,6 +10,7 @@ from lodestone.indexing.contents import LocalFile, Text
 from lodestone.indexing.conversion import Task
 from lodestone.indexing.duplicates import Duplicates
 from lodestone.indexing.report import FileOutcome
+from lodestone.indexing.retrying import is_wanted
 from lodestone.indexing.scanning import Scan
 from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import Scope, SourceFile
@@ -26,6 +27,8 @@ class Plan:
     :param known: What the ledger holds of the job's roots, by root and path.
     :param fingerprint: That of the pipeline.
     :param verify: Whether to compare documents by hash instead of size and time.
+    :param only: Root and path of the only documents that are wanted, as `retrying.failed_files` gives them; None for
+        all.
     :param counted: Passages of the documents that the report counts as indexed.
     :param later: Documents that have had copies and have changed: they are converted after these, so that what they
         have in common with them is never missing.
@@ -34,6 +37,7 @@ class Plan:
     known: Known
     fingerprint: str
     verify: bool = False
+    only: frozenset[Key] | None = None
     counted: dict[Key, int] = field(default_factory=dict)
     later: list[SourceFile] = field(default_factory=list)
     rows: set[Key] = field(default_factory=set)
@@ -137,6 +141,8 @@ class Plan:
         try:
             for source in _row_files(table):
                 key = (source.root, source.path)
+                if self.only is not None and not is_wanted(source, self.only):
+                    continue
                 if key in self.rows:
                     self.repeated_rows.append(FileOutcome(source.shown, "another row before it has the same id"))
                     continue

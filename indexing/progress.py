@@ -17,6 +17,7 @@ class FileDone:
     :param passages: Passages written.
     :param seconds: Time that converting it took.
     :param reason: Why it was not indexed; "" if it was.
+    :param unread: Root and path, if it failed and the ledger does not say so; else None.
     """
 
     path: str
@@ -25,6 +26,7 @@ class FileDone:
     passages: int = 0
     seconds: float = 0.0
     reason: str = ""
+    unread: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The file as plain values, for JSON."""

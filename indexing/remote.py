@@ -40,22 +40,51 @@ def list_files(url: str) -> Iterator[RemoteEntry]:
     :raises ConfigurationError: If nothing is installed that knows URLs of this kind.
     :raises RemoteError: If it cannot be reached, or there is nothing.
     """
+    files, top = _file_system(url)
+    try:
+        listing: dict[str, dict[str, Any]] = files.find(top, detail=True)
+        if not listing:
+            files.info(top)
+    except Exception as error:  # each file system has errors of its own
+        raise _unreachable(error) from error
+    top = top.rstrip("/")
+    for name, info in sorted(listing.items()):
+        path = name[len(top) :].lstrip("/") if name.startswith(f"{top}/") else name.rsplit("/", 1)[-1]
+        yield RemoteEntry(path, RemoteFile(files.unstrip_protocol(name)), int(info.get("size") or 0), _stamp(info))
+
+
+def look_at(url: str, path: str) -> RemoteEntry:
+    """Find one of the files below a URL without listing the others.
+
+    :param url: As for `list_files`.
+    :param path: Its path, as `list_files` gives it.
+    :raises ConfigurationError: If nothing is installed that knows URLs of this kind.
+    :raises RemoteError: If it cannot be reached, or there is none.
+    """
+    files, top = _file_system(url)
+    top = top.rstrip("/")
+    try:
+        is_it = top.rsplit("/", 1)[-1] == path and files.isfile(top)
+        name = top if is_it else f"{top}/{path}"
+        info: dict[str, Any] = files.info(name)
+    except Exception as error:  # each file system has errors of its own
+        raise _unreachable(error) from error
+    return RemoteEntry(path, RemoteFile(files.unstrip_protocol(name)), int(info.get("size") or 0), _stamp(info))
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """What reaches a URL, and what it calls it."""
     import fsspec
 
     try:
         files, top = fsspec.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise ConfigurationError(f"{url} cannot be read: {error}") from error
-    try:
-        listing: dict[str, dict[str, Any]] = files.find(top, detail=True)
-        if not listing:
-            files.info(top)
-    except Exception as error:  # each file system has errors of its own
-        raise RemoteError(f"cannot be reached: {type(error).__name__}: {error}") from error
-    top = top.rstrip("/")
-    for name, info in sorted(listing.items()):
-        path = name[len(top) :].lstrip("/") if name.startswith(f"{top}/") else name.rsplit("/", 1)[-1]
-        yield RemoteEntry(path, RemoteFile(files.unstrip_protocol(name)), int(info.get("size") or 0), _stamp(info))
+    return files, top
+
+
+def _unreachable(error: Exception) -> RemoteError:
+    return RemoteError(f"cannot be reached: {type(error).__name__}: {error}")
 
 
 def _stamp(info: dict[str, Any]) -> int:

@@ -15,10 +15,13 @@ class FileOutcome:
 
     :param path: Its path as the user would type it.
     :param reason: Why, in words for the user.
+    :param unread: Root and path of what could not be read, of which the ledger says nothing; a path that ends in "/"
+        stands for all below it, "" for all of the root. None for other files.
     """
 
     path: str
     reason: str
+    unread: tuple[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Report:
             case "skipped":
                 self.skipped.append(FileOutcome(file.path, file.reason))
             case "failed":
-                self.failed.append(FileOutcome(file.path, file.reason))
+                self.failed.append(FileOutcome(file.path, file.reason, file.unread))
         self.slowest = sorted([*self.slowest, (file.path, file.seconds)], key=lambda entry: -entry[1])[:_SLOWEST]
 
     def sort(self) -> None:

@@ -78,7 +78,7 @@ class Scanner:
                 if scope.holds(file.path) and not any(part.startswith(".") for part in file.path.split("/"))
             ]
         except RemoteError as error:
-            found.unreadable.append(FileOutcome(scope.shown, str(error)))
+            found.unreadable.append(FileOutcome(scope.shown, str(error), (scope.root, "")))
             found.hidden_behind.append("")
 
     def _walk(self, folder: str, prefix: str, scope: Scope, found: Scan) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -88,7 +88,8 @@ class Scanner:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             shown = scope.show(prefix)
-            found.unreadable.append(FileOutcome(shown, f"cannot be listed: {error.strerror or error}"))
+            reason = f"cannot be listed: {error.strerror or error}"
+            found.unreadable.append(FileOutcome(shown, reason, (scope.root, prefix)))
             found.hidden_behind.append(prefix)
             return
         folders = []
@@ -114,11 +115,12 @@ class Scanner:
                 return
             status = os.stat(file)
         except OSError as error:
-            found.unreadable.append(FileOutcome(shown, f"cannot be read: {error.strerror or error}"))
+            reason = f"cannot be read: {error.strerror or error}"
+            found.unreadable.append(FileOutcome(shown, reason, (scope.root, path)))
             found.hidden_behind.append(path)
             return
         if not _is_utf8(path):
-            found.unreadable.append(FileOutcome(shown, "its name is not UTF-8; rename it"))
+            found.unreadable.append(FileOutcome(shown, "its name is not UTF-8; rename it", (scope.root, path)))
         elif not stat.S_ISREG(status.st_mode):
             found.skipped.append(FileOutcome(shown, "neither a file nor a folder"))
         elif self._opens(path):
@@ -137,7 +139,7 @@ class Scanner:
         try:
             members = archives.members(archive, self.limits, self.scratch)
         except ArchiveError as error:
-            found.unreadable.append(FileOutcome(scope.show(path), str(error)))
+            found.unreadable.append(FileOutcome(scope.show(path), str(error), (scope.root, path)))
             found.hidden_behind.append(f"{path}/")
             return
         for member in members:

@@ -190,7 +190,8 @@ class BatchWriter:
             state, reason, passages = record.state, record.error or "", record.passages
             if state == "indexed" and self._plan.duplicates.owner_before(key, conversion.identity) is not None:
                 state, passages = "duplicate", 0
-        return FileDone(source.shown, state, source.size, passages, conversion.seconds, reason)
+        unread = key if record is None and state == "failed" else None
+        return FileDone(source.shown, state, source.size, passages, conversion.seconds, reason, unread)
 
 
 def _storable(entry: Entry) -> Entry:

@@ -145,6 +145,20 @@ class LedgerStore:
         with self._core.writing() as database:
             database.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """Free settings, in the order of their keys.
+
+        :param prefix: Only those whose keys start so.
+        """
+        sql = "SELECT key, value FROM settings WHERE substr(key, 1, ?) = ? ORDER BY key"
+        with self._core.reading() as database:
+            return {} if database is None else dict(database.execute(sql, (len(prefix), prefix)))
+
+    def forget_setting(self, key: str) -> None:
+        """Forget a free setting, if there is one."""
+        with self._core.writing() as database:
+            database.execute("DELETE FROM settings WHERE key = ?", (key,))
+
     @property
     def _core(self) -> StoreCore:
         return core_of(self._folder, self._settings)

@@ -63,6 +63,12 @@ class SourceStore(Protocol):
     def set_setting(self, key: str, value: str) -> None:
         """Store a free setting."""
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """The free settings whose keys start so, by key."""
+
+    def forget_setting(self, key: str) -> None:
+        """Forget a free setting, if there is one."""
+
     def statistics(self) -> dict[str, Any]:
         """What the store holds, in numbers."""
 

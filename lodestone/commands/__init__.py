@@ -13,6 +13,7 @@ from lodestone.commands import (
     draw,
     evaluate,
     index,
+    jobs,
     quantize,
     search,
     status,
@@ -36,6 +37,7 @@ app.command()(ask.ask)
 app.command()(search.search)
 app.command()(delete.delete)
 app.command()(status.status)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(store.app, name="store")
 app.command()(quantize.quantize)
 app.command()(calibrate.calibrate)

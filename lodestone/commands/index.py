@@ -1,8 +1,6 @@
 """`lodestone index`: bring an index up to date with folders and files."""
 
 import contextlib
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +9,16 @@ import typer
 
 from lodestone.commands.console import IndexOption, JsonOption, check_output, console, counted, print_json
 from lodestone.components.errors import ConfigurationError
+from lodestone.stopping import resumable, say_how_to_resume, typed
 
 if TYPE_CHECKING:
     from lodestone.indexing import Report
     from lodestone.indexing.job_file import JobDefinition
+    from lodestone.indexing.job_record import JobRecord
     from lodestone.indexing.worker_process import WorkerProcess
 
 
+@resumable()
 def index(
     paths: Annotated[
         list[str] | None, typer.Argument(metavar="PATH...", help="Folders, files, globs and URLs to index.")
@@ -78,7 +79,6 @@ def index(
     # It imports what most pipelines need while this process does the same.
     worker = WorkerProcess(pipeline or "indexing_faiss")
     from lodestone.indexing.job_file import JobDefinition, read_job
-    from lodestone.indexing.rendering import as_text, write_report
     from lodestone.indexing.sources import Source
 
     if root_name is not None and len(paths or ()) != 1:
@@ -97,7 +97,33 @@ def index(
     )
     if executor == "local" and address is None:
         definition = replace(definition, address=None)
-    report, shown, held = _run(definition, worker, swap, as_json)
+    run_job(definition, worker, swap=swap, report_file=report_file, as_json=as_json)
+
+
+def run_job(
+    definition: "JobDefinition",
+    worker: "WorkerProcess",
+    *,
+    swap: bool = False,
+    of: "JobRecord | None" = None,
+    only: frozenset[tuple[str, str]] | None = None,
+    report_file: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Run a job, and say what it did.
+
+    :param definition: The job.
+    :param worker: A worker process that was started ahead.
+    :param swap: Whether to build a new index, and let it take the old one's place.
+    :param of: The job that this one resumes or retries; None if it is new.
+    :param only: The files to retry, as `IndexingJob.run` takes them; None for all that the job is about.
+    :param report_file: Where to write a report; None for nowhere.
+    :param as_json: Whether to print events for programs.
+    :raises typer.Exit: If not all was done.
+    """
+    from lodestone.indexing.rendering import as_text, write_report
+
+    report, shown, held = _run(definition, worker, swap, of, only, as_json)
     if not as_json:
         out = console()
         out.print(as_text(report), soft_wrap=True, markup=False)
@@ -105,17 +131,25 @@ def index(
     if report_file is not None:
         write_report(report, report_file, shown)
     if report.stopped:
-        typer.echo(f"Resume with: {shlex.join(['lodestone', *sys.argv[1:]])}", err=True)
+        say_how_to_resume()
     if not report.complete:
         raise typer.Exit(1)
 
 
-def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool, as_json: bool) -> "tuple[Report, str, int]":
+def _run(
+    definition: "JobDefinition",
+    worker: "WorkerProcess",
+    swap: bool,
+    of: "JobRecord | None",
+    only: frozenset[tuple[str, str]] | None,
+    as_json: bool,
+) -> "tuple[Report, str, int]":
     """Run the job, watched; its report, the index as people call it, and how many passages that holds now."""
     from lodestone.commands.job_view import watched
     from lodestone.indexing import IndexingJob, swapping
     from lodestone.indexing.events import EventStream
     from lodestone.indexing.executors import make_executor
+    from lodestone.indexing.job_recorder import JobRecorder, new_record
     from lodestone.indexing.tracking import Tracker
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.stages import cut_at_embedder
@@ -130,11 +164,15 @@ def _run(definition: "JobDefinition", worker: "WorkerProcess", swap: bool, as_js
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     events = EventStream(print_json, {"index": shown}) if as_json else None
     tracker = Tracker() if events is None else events
-    job = IndexingJob(stages, tracker, definition.settings, definition.metadata, runner)
-    with guard, contextlib.nullcontext() if events is None else events, watched(tracker, job, beside=as_json):
-        report = job.run(definition.sources, prune=definition.prune, verify=definition.verify)
-    if swap:
-        swapping.swap(serving, stages.document_store, report)
+    record = new_record(serving, definition, typed(), swap=swap, of=of, is_retry=only is not None)
+    with guard, JobRecorder(serving, record, tracker) as recorder:
+        job = IndexingJob(stages, recorder, definition.settings, definition.metadata, runner)
+        with contextlib.nullcontext() if events is None else events, watched(tracker, job, beside=as_json):
+            report = job.run(definition.sources, prune=definition.prune, verify=definition.verify, only=only)
+        if swap:
+            with recorder.swapping():
+                swapping.swap(serving, stages.document_store, report)
+        recorder.end(report)
     held = serving.count_documents()
     serving.close()
     if events is not None:

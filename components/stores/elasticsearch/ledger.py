@@ -266,31 +266,63 @@ class LedgerIndex:
 
     def get_setting(self, key: str) -> str | None:
         """A free setting, such as the embedding model's name; None if it was never set."""
-        value: str | None = self.state()["settings"].get(key)
+        if not self.exists():
+            return None
+        found = self._document(_setting_id(key))
+        if found is not None:
+            return str(found["_source"]["value"])
+        value: str | None = self.state()["settings"].get(key)  # where older versions had them
         return value
 
     def set_setting(self, key: str, value: str) -> None:
         """Store a free setting."""
-        self._change_state("settings", key, value)
+        self._passages.prepare(None)
+        document = {"kind": "setting", "key": key, "value": value}
+        with explained(self._passages.shown):
+            self._passages.client.index(index=self._passages.ledger, id=_setting_id(key), document=document)
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """Free settings, in the order of their keys.
+
+        :param prefix: Only those whose keys start so.
+        """
+        if not self.exists():
+            return {}
+        self._passages.refresh(self._passages.ledger)
+        found = dict(self._state()[0].get("settings", {}))
+        query: Query = {"term": {"kind": "setting"}}
+        for hits in self._passages.pages(query, ["key", "value"], self._passages.ledger):
+            found |= {hit["_source"]["key"]: hit["_source"]["value"] for hit in hits}
+        return {key: value for key, value in sorted(found.items()) if key.startswith(prefix)}
+
+    def forget_setting(self, key: str) -> None:
+        """Forget a free setting, if there is one."""
+        if self.exists():
+            self._change_state("settings", key, None)
+            self._write([Action("delete", self._passages.ledger, _setting_id(key))])
 
     def state(self) -> dict[str, dict[str, str]]:
         """The free settings, as `settings`, and where the folders that were indexed are, as `roots`."""
         return self._state()[0]
 
     def _state(self) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
-        """Roots and settings, and what a change must name so as not to undo another one."""
+        """Roots and what older versions kept with them, and what a change must name so as not to undo another one."""
         empty: dict[str, dict[str, str]] = {"roots": {}, "settings": {}}
-        if not self.exists():
+        found = self._document(_STATE) if self.exists() else None
+        if found is None:
             return empty, {"op_type": "create"}
-        try:
-            with explained(self._passages.shown):
-                found = self._passages.client.get(index=self._passages.ledger, id=_STATE)
-        except LodestoneError as error:
-            if isinstance(error.__cause__, NotFoundError):
-                return empty, {"op_type": "create"}
-            raise
         held = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
         return json.loads(found["_source"]["state"]), held
+
+    def _document(self, identifier: str) -> Any:
+        """A document of the ledger, also before a refresh; None if there is none."""
+        try:
+            with explained(self._passages.shown):
+                return self._passages.client.get(index=self._passages.ledger, id=identifier)
+        except LodestoneError as error:
+            if isinstance(error.__cause__, NotFoundError):
+                return None
+            raise
 
     def _change_state(self, part: str, key: str, value: str | None) -> None:
         self._passages.prepare(None)
@@ -385,6 +417,10 @@ def _of_files(files: Sequence[tuple[str, str]], root: str, path: str, also: list
         {"bool": {"filter": [{"term": {root: name}}, {"terms": {path: listed}}]}} for name, listed in paths.items()
     ]
     return {"bool": {"filter": [*also, {"bool": {"should": each, "minimum_should_match": 1}}]}}
+
+
+def _setting_id(key: str) -> str:
+    return f"setting:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _row_id(*parts: str) -> str:

@@ -125,6 +125,16 @@ def test_roots_and_settings_are_kept(store: FaissDocumentStore, tmp_path: Path) 
     assert store.get_setting("missing") is None
 
 
+def test_settings_are_listed_by_the_beginning_of_their_keys(store: FaissDocumentStore, tmp_path: Path) -> None:
+    for key in ("job:2", "job:1", "jobs", "Job:3", "job%", "jöb"):
+        store.set_setting(key, key.upper())
+    store.forget_setting("job:2")
+    store.forget_setting("never")
+    assert store.settings("job:") == {"job:1": "JOB:1"}
+    assert store.settings("").keys() == {"job:1", "jobs", "Job:3", "job%", "jöb"}
+    assert FaissDocumentStore(str(tmp_path / "none")).settings("") == {}
+
+
 def test_the_statistics_say_what_is_there(store: FaissDocumentStore) -> None:
     store.close()
     statistics = store.statistics()

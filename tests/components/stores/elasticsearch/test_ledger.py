@@ -1,5 +1,6 @@
 """The ledger of files in Elasticsearch."""
 
+import json
 import threading
 
 import pytest
@@ -154,6 +155,27 @@ def test_roots_and_settings_are_kept_also_by_several_writers(new_store: NewStore
     store.forget_root("never")
     assert store.roots() == {f"root{number}": f"/path/{number}" for number in (0, 2, 3)}
     assert store.get_setting("embedding_model") == "m"
+
+
+def test_settings_are_listed_also_those_of_older_versions_and_large_ones(
+    new_store: NewStore, store: ElasticsearchStore
+) -> None:
+    assert store.settings("") == {}
+    store.forget_setting("never")
+    assert not store.exists()
+    store.set_root("docs", "/docs")
+    state = json.dumps({"roots": {"docs": "/docs"}, "settings": {"job:0": "old", "model": "m"}})
+    store.client.index(index=f"{store.index}-ledger", id="state", document={"kind": "state", "state": state})
+    store.set_setting("job:2", "x" * 100_000)
+    store.set_setting("job:1", "one")
+    other = new_store(store.index)
+    assert other.settings("job:") == {"job:0": "old", "job:1": "one", "job:2": "x" * 100_000}
+    assert (other.get_setting("model"), other.get_setting("job:1"), other.get_setting("none")) == ("m", "one", None)
+    other.set_setting("model", "new")
+    for key in ("job:0", "job:1", "never"):
+        store.forget_setting(key)
+    assert store.settings("").keys() == {"job:2", "model"}
+    assert (store.get_setting("model"), store.roots()) == ("new", {"docs": "/docs"})
 
 
 def test_touching_changes_the_row_only(store: ElasticsearchStore) -> None:
