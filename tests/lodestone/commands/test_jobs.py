@@ -254,7 +254,7 @@ def test_errors_are_listed_by_reason_and_only_they_are_retried(
     (docs / "a.txt").write_text("Changed.")
     (docs / "b.txt").unlink()
     retried = jobs("retry", "--json")
-    report = json.loads(retried.out)
+    report = json.loads(retried.out.splitlines()[-1])
     assert (retried.code, report["indexed"], report["deleted"], report["files"]) == (0, 2, 0, 2)
     assert held(index).keys() == {*NAMES, "empty.txt", "large.txt"}
     last, first = listed(jobs)
@@ -312,7 +312,7 @@ def test_a_job_whose_folder_or_index_has_moved_is_resumed_where_the_record_is(
     lodestone("index", "--job", job)
     moved = shutil.move(index, job.parent / "moved")
     outcome = lodestone("jobs", "resume", "--index", moved, "--json")
-    assert (outcome.code, json.loads(outcome.out)["index"]) == (0, str(moved))
+    assert (outcome.code, json.loads(outcome.out.splitlines()[-1])["index"]) == (0, str(moved))
     shutil.move(job.parent / "docs", job.parent / "gone")
     outcome = lodestone("jobs", "resume", "--index", moved)
     assert (outcome.code, "docs does not exist" in outcome.err) == (2, True)
@@ -404,7 +404,7 @@ def test_a_job_into_a_cluster_is_cancelled_from_any_host_and_resumed(
         assert store.settings("cancel-job:") == {}
         assert 1 <= len(list(store.sources())) < 4
     resumed = lodestone("jobs", "resume", *at, "--json")
-    assert (resumed.code, json.loads(resumed.out)["passages_in_index"]) == (0, 4)
+    assert (resumed.code, json.loads(resumed.out.splitlines()[-1])["passages_in_index"]) == (0, 4)
     states = [json.loads(line)["state"] for line in lodestone("jobs", "list", *at, "--json").out.splitlines()]
     assert states == ["done", "stopped"]
 
@@ -417,6 +417,6 @@ def test_a_swapped_index_keeps_the_records_of_its_jobs(lodestone: Run, job: Path
     records = [json.loads(line) for line in lodestone("jobs", "list", *at, "--json").out.splitlines()]
     assert [(each["swap"], each["state"]) for each in records] == [(True, "done"), (False, "done"), (True, "done")]
     resumed = lodestone("jobs", "resume", *at, "--json")
-    assert (resumed.code, json.loads(resumed.out)["indexed"]) == (0, 4)  # built anew once more
+    assert (resumed.code, json.loads(resumed.out.splitlines()[-1])["indexed"]) == (0, 4)  # built anew once more
     names = [json.loads(line) for line in lodestone("store", "indices", *at, "--json").out.splitlines()]
     assert [one["state"] for one in names[0]["indices"]] == ["old", "serving"]
