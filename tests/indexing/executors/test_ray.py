@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing import IndexingJob, Limits, Report, Settings
 from lodestone.indexing.executors import LocalExecutor, RayExecutor, make_executor
 from lodestone.indexing.executors.ray_cluster import Shares, shares
-from lodestone.indexing.sources import SourceFile
+from lodestone.indexing.progress import FileDone, Progress
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.stages import IndexingStages, cut_at_embedder
 
@@ -57,7 +57,7 @@ def texts(tmp_path: Path) -> Path:
     return folder
 
 
-class Told:
+class Told(Progress):
     """Calls a function with the number of files that are done."""
 
     def __init__(self, call: Callable[[int], None], before: Callable[[], None] = lambda: None) -> None:
@@ -65,10 +65,10 @@ class Told:
         self._before = before
         self._done = 0
 
-    def start(self, files: int, size: int) -> None:
+    def start(self, files: int, size: int, left_out: Sequence[FileDone]) -> None:
         self._before()
 
-    def done(self, source: SourceFile, passages: int, failed: bool) -> None:
+    def done(self, file: FileDone) -> None:
         self._done += 1
         self._call(self._done)
 
