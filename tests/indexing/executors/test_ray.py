@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing import IndexingJob, Limits, Report, Settings
 from lodestone.indexing.executors import LocalExecutor, RayExecutor, make_executor
 from lodestone.indexing.executors.ray_cluster import Shares, shares
-from lodestone.indexing.sources import SourceFile
+from lodestone.indexing.progress import FileDone, Progress
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.stages import IndexingStages, cut_at_embedder
 
@@ -57,7 +57,7 @@ def texts(tmp_path: Path) -> Path:
     return folder
 
 
-class Told:
+class Told(Progress):
     """Calls a function with the number of files that are done."""
 
     def __init__(self, call: Callable[[int], None], before: Callable[[], None] = lambda: None) -> None:
@@ -65,10 +65,10 @@ class Told:
         self._before = before
         self._done = 0
 
-    def start(self, files: int, size: int) -> None:
+    def start(self, files: int, size: int, left_out: Sequence[FileDone]) -> None:
         self._before()
 
-    def done(self, source: SourceFile, passages: int, failed: bool) -> None:
+    def done(self, file: FileDone) -> None:
         self._done += 1
         self._call(self._done)
 
@@ -137,6 +137,33 @@ def test_what_is_unchanged_stays_and_what_changed_or_cannot_be_read_is_told(
     after = {meta["source"]: text for text, meta, *_ in content(tmp_path / "index").values() if isinstance(meta, dict)}
     assert after["002.txt"] == "Another text."
     assert after["004.txt"].startswith("This is file number 4")
+
+
+def test_copies_are_those_of_a_local_job_and_ray_is_reached_once_for_all_of_them(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    docs, reached, init = tmp_path / "docs", [], ray.init
+    docs.mkdir()
+    monkeypatch.setattr(ray, "init", lambda *given, **named: (reached.append(1), init(*given, **named))[1])
+
+    def run(name: str, executor: Any) -> Report:
+        made = stages(FaissDocumentStore(str(tmp_path / name)), TextFileToDocument())
+        report = IndexingJob(made, executor=executor).run([docs])
+        made.document_store.close()
+        return report
+
+    for name in ("a", "b", "c", "d"):
+        (docs / f"{name}.txt").write_text("the same" if name != "d" else "another")
+    for name, executor in (("ray", RayExecutor(cluster.address)), ("local", LocalExecutor())):
+        assert (run(name, executor).indexed, len(reached)) == (2, 1)
+    (docs / "a.txt").write_text("changed")
+    (docs / "new.txt").write_text("new")
+    for name, executor in (("ray", RayExecutor(cluster.address)), ("local", LocalExecutor())):
+        assert (run(name, executor).indexed, len(reached)) == (3, 2)
+    assert content(tmp_path / "ray") == content(tmp_path / "local")
+    assert not ray.is_initialized()
 
 
 def test_a_node_that_is_killed_loses_nothing_and_doubles_nothing(cluster: Cluster, texts: Path, tmp_path: Path) -> None:
