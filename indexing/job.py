@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from lodestone.components.errors import ConfigurationError
@@ -99,13 +100,12 @@ class IndexingJob:
         scopes = find_scopes(given, self._store.roots())
         scratch = Scratch()
         try:
-            with stopped_by_signals(self._stop):
+            with stopped_by_signals(self._stop), closing(self._executor):
                 self._run(scopes, scratch, prune, verify, only)
         except KeyboardInterrupt:
             self._stop.set()
         finally:
             scratch.remove()
-            self._executor.close()
         self._report.stopped = self._stop.is_set()
         self._store.save()
         self._report.sort()
@@ -139,13 +139,13 @@ class IndexingJob:
         sources = {(source.root, source.path): source for _, found in scans for source in found.files}
         self._index(scans, sources, plan)
         if not self._stop.is_set():
-            gone = self._gone(scans, plan, prune) if only is None else []
+            gone = self._gone(scans, plan, prune) if only is None else plan.outlived(sources)
             plan.duplicates.leave(gone)
             find = Finder(self._store, plan, sources, scanner)
             pass_on(find, lambda tasks: self._work(tasks, plan), self._report, self._stop)
             if gone and not self._stop.is_set():
                 self._store.delete_sources(gone)
-                self._report.deleted += len(gone)
+                self._report.deleted += sum(plan.known[key].state != "failed" for key in gone)
         self._report.duplicates = [
             Copy(self._shown(copy, scopes), self._shown(owner, scopes)) for copy, owner in plan.duplicates.found()
         ]
@@ -195,13 +195,13 @@ class IndexingJob:
         doomed: dict[Key, None] = {}
         for scope, found in scans:
             gone = plan.gone(scope, found, here)
-            held = sum(root == scope.root and scope.holds(path) for root, path in plan.known) if gone else 0
-            if len(gone) * 2 > held and not prune:
+            lost = plan.lost(gone)
+            if lost and not prune and len(lost) * 2 > (held := plan.held(scope)):
                 self._report.incomplete = True
                 self._report.warnings.append(
-                    f"{len(gone)} of the {held} files that the index holds of {scope.shown} are gone from there; "
+                    f"{len(lost)} of the {held} files that the index holds of {scope.shown} are gone from there; "
                     "their passages stay. If that is meant, run again with --prune"
                 )
-                continue
+                gone = list(set(gone).difference(lost))
             doomed |= dict.fromkeys(gone)
         return list(doomed)

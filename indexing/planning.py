@@ -69,6 +69,38 @@ class Plan:
             and not key[1].startswith(unseen)
         ]
 
+    def held(self, scope: Scope) -> int:
+        """How many documents of a source the ledger holds, without those that failed.
+
+        :param scope: The source.
+        """
+        return sum(
+            record.state != "failed" and root == scope.root and scope.holds(path)
+            for (root, path), record in self.known.items()
+        )
+
+    def lost(self, gone: Collection[Key]) -> list[Key]:
+        """Documents that are gone and with which something is lost: none that failed, no table that has rows now.
+
+        :param gone: Root and path of each.
+        """
+        tables = {(root, path.rpartition("/")[0]) for root, path in self.rows} if gone else set()
+        return [key for key in gone if self.known[key].state != "failed" and key not in tables]
+
+    def outlived(self, sources: Mapping[Key, SourceFile]) -> list[Key]:
+        """Failures of tables as one that were read now, and of which the ledger has rows.
+
+        :param sources: All documents that were found, tables as one.
+        """
+        return [
+            key
+            for key, source in sources.items()
+            if source.columns is not None
+            and key not in self.unread_tables
+            and (record := self.known.get(key)) is not None
+            and record.state == "failed"
+        ]
+
     def put_off(self, sources: Mapping[Key, SourceFile], most: int) -> None:
         """Put off the changed documents of which there are copies: these go first.
 

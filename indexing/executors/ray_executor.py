@@ -3,6 +3,7 @@
 import importlib.util
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 from lodestone.components.errors import ConfigurationError
@@ -40,6 +41,9 @@ class RayExecutor:
         if importlib.util.find_spec("ray") is None:
             raise ConfigurationError("the executor ray needs Ray: pip install 'lodestone[ray]'")
         self._address = address
+        # A job runs several times, first for what is new: starting Ray anew each time would take longer than the work.
+        self._connection = ExitStack()
+        self._ray: Any = None
 
     def run(self, work: Work) -> None:
         """See `Executor.run`: one thread takes what is converted, one writes, the caller's minds the actors.
@@ -51,26 +55,29 @@ class RayExecutor:
         if work.settings.workers == 0:
             raise ConfigurationError("workers must be at least 1 with the executor ray, got 0")
         writes = not isinstance(work.stages.document_store, FaissDocumentStore)
-        with connected(self._address) as ray:
-            nodes = [
-                (node["NodeID"], node["Resources"].get("CPU", 0.0), int(node["Resources"].get("GPU", 0)))
-                for node in ray.nodes()
-                if node["Alive"]
-            ]
-            parts = shares(nodes, work.settings.workers, work.stages.embedder is not None)
-            backlog = Backlog(work.settings.batch_passages, work.settings.batch_files)
-            embedders = RayEmbedders(_starter(ray, work, parts, writes), parts.embedders)
-            with ThreadPoolExecutor(1) as thread:
-                converting = thread.submit(_convert, work, parts, backlog)
-                try:
-                    _embed(work, backlog, embedders)
-                finally:
-                    backlog.cancel()
-                    embedders.close()
-                converting.result()
+        ray = self._ray if self._ray is not None else self._connection.enter_context(connected(self._address))
+        self._ray = ray
+        nodes = [
+            (node["NodeID"], node["Resources"].get("CPU", 0.0), int(node["Resources"].get("GPU", 0)))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+        parts = shares(nodes, work.settings.workers, work.stages.embedder is not None)
+        backlog = Backlog(work.settings.batch_passages, work.settings.batch_files)
+        embedders = RayEmbedders(_starter(ray, work, parts, writes), parts.embedders)
+        with ThreadPoolExecutor(1) as thread:
+            converting = thread.submit(_convert, work, parts, backlog)
+            try:
+                _embed(work, backlog, embedders)
+            finally:
+                backlog.cancel()
+                embedders.close()
+            converting.result()
 
     def close(self) -> None:
-        """See `Executor.close`; nothing is left of a run."""
+        """See `Executor.close`."""
+        self._ray = None
+        self._connection.close()
 
 
 def _convert(work: Work, parts: Shares, backlog: Backlog) -> None:

@@ -28,6 +28,11 @@ JobArgument = Annotated[
 
 _PATIENCE_SECONDS = 600.0
 _LONGEST = 2000
+_ENDED = {
+    "stopped": "was stopped before it came to all",
+    "died": "died before it came to all",
+    "failed": "was ended by an error before it came to all",
+}
 
 
 @app.command(name="list")
@@ -184,12 +189,17 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Index only the files that failed in what a job is about; nothing else is looked at or deleted."""
+    from lodestone.indexing.job_record import DIED, FAILED, STOPPED
     from lodestone.indexing.retrying import failed_files
 
     store, record = _find(pipeline, index, id)
     definition = _definition(store, record)
     only = failed_files(store, definition.sources, record.unread)
     if not only and not as_json:
+        if record.state_now in (STOPPED, DIED, FAILED):
+            resume = _command("resume", record, pipeline, index)
+            typer.echo(f"There is nothing to retry: job {record.id} {_ENDED[record.state_now]}; go on with: {resume}")
+            return
         typer.echo(f"There is nothing to retry: all that job {record.id} is about is indexed.")
         return
     _run(store, record, definition, only, as_json)

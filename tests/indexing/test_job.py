@@ -8,11 +8,13 @@ from typing import Any
 import docx
 import pypdf
 import pytest
+import small_jobs
 
 from lodestone import FaissDocumentStore
 from lodestone.components.errors import ConfigurationError
-from lodestone.indexing import IndexingJob, Report, Settings
+from lodestone.indexing import IndexingJob, Report, Settings, Source
 from lodestone.indexing.contents import LocalFile
+from lodestone.indexing.tables import Columns
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.stages import cut_at_embedder
 
@@ -102,6 +104,34 @@ def test_files_that_are_gone_lose_their_passages_within_the_given_root_only(docs
     assert run(index, docs).deleted == 1
     assert "docs/bad-weather.txt" not in sources(index)
     assert "other/bad-weather.txt" in sources(index)
+
+
+def test_what_failed_and_is_gone_asks_for_nothing(tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    for name in ("a", "b"):
+        (docs / f"{name}.txt").write_bytes(b"\xff\xfe\x00")
+    (docs / "good.txt").write_text("good")
+    assert len(small_jobs.index_texts(index, docs).failed) == 2
+    for name in ("a", "b"):
+        (docs / f"{name}.txt").unlink()
+    report = small_jobs.index_texts(index, docs)
+    assert (report.complete, report.warnings, report.deleted) == (True, [], 0)
+    with FaissDocumentStore(str(index)) as store:
+        assert [record.path for record in store.sources()] == ["good.txt"]
+
+
+@pytest.mark.parametrize("before", ["no JSON", '{"text": "row"}\n'], ids=["failed", "one file"])
+def test_a_table_that_has_rows_now_asks_for_nothing(before: str, tmp_path: Path) -> None:
+    table, index = tmp_path / "t.jsonl", tmp_path / "index"
+    table.write_text(before)
+    by_rows = Source(str(table), columns=Columns(("text",)))
+    small_jobs.index_texts(index, by_rows if before == "no JSON" else table)
+    table.write_text('{"text": "row"}\n')
+    report = small_jobs.index_texts(index, by_rows)
+    assert (report.complete, report.warnings) == (True, [])
+    with FaissDocumentStore(str(index)) as store:
+        assert [record.path for record in store.sources()] == ["t.jsonl/1"]
 
 
 def test_more_than_half_gone_asks_for_prune(docs: Path, index: Path) -> None:

@@ -336,6 +336,20 @@ def test_a_retry_takes_up_what_the_ledger_does_not_know(tmp_path: Path) -> None:
     }
 
 
+def test_what_was_said_of_a_table_goes_when_a_retry_reads_it(tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    for name in ("x", "y"):
+        (docs / f"{name}.jsonl").write_text("no JSON")
+    source = Source(str(docs), columns=Columns(("text",)))
+    first = run(index, source)
+    (docs / "x.jsonl").write_text('{"text": "row"}\n')
+    assert retried(run(index, source, of=first)) == (1, 1, 1)
+    with FaissDocumentStore(str(index)) as store:
+        assert [record.path for record in store.sources()] == ["x.jsonl/1", "y.jsonl"]
+        assert failed_files(store, [source], []) == {("docs", "y.jsonl")}
+
+
 def test_a_retry_keeps_to_what_the_job_is_about(tmp_path: Path) -> None:
     docs, index = tmp_path / "docs", tmp_path / "index"
     (docs / "inner").mkdir(parents=True)

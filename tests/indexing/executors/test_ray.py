@@ -139,6 +139,33 @@ def test_what_is_unchanged_stays_and_what_changed_or_cannot_be_read_is_told(
     assert after["004.txt"].startswith("This is file number 4")
 
 
+def test_copies_are_those_of_a_local_job_and_ray_is_reached_once_for_all_of_them(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    docs, reached, init = tmp_path / "docs", [], ray.init
+    docs.mkdir()
+    monkeypatch.setattr(ray, "init", lambda *given, **named: (reached.append(1), init(*given, **named))[1])
+
+    def run(name: str, executor: Any) -> Report:
+        made = stages(FaissDocumentStore(str(tmp_path / name)), TextFileToDocument())
+        report = IndexingJob(made, executor=executor).run([docs])
+        made.document_store.close()
+        return report
+
+    for name in ("a", "b", "c", "d"):
+        (docs / f"{name}.txt").write_text("the same" if name != "d" else "another")
+    for name, executor in (("ray", RayExecutor(cluster.address)), ("local", LocalExecutor())):
+        assert (run(name, executor).indexed, len(reached)) == (2, 1)
+    (docs / "a.txt").write_text("changed")
+    (docs / "new.txt").write_text("new")
+    for name, executor in (("ray", RayExecutor(cluster.address)), ("local", LocalExecutor())):
+        assert (run(name, executor).indexed, len(reached)) == (3, 2)
+    assert content(tmp_path / "ray") == content(tmp_path / "local")
+    assert not ray.is_initialized()
+
+
 def test_a_node_that_is_killed_loses_nothing_and_doubles_nothing(cluster: Cluster, texts: Path, tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=2)
     log, killed = tmp_path / "log", []
