@@ -169,7 +169,9 @@ class IndexingJob:
         todo = [source for key, source in sources.items() if key not in later and not plan.is_current(source)]
         tables = sum(source.columns is not None for source in todo)
         remember_embedding_model(self._store, self._stages.embedder)
-        left_out = [FileDone(each.path, "failed", reason=each.reason) for each in self._report.failed]
+        left_out = [
+            FileDone(each.path, "failed", reason=each.reason, unread=each.unread) for each in self._report.failed
+        ]
         left_out += [FileDone(each.path, "skipped", reason=each.reason) for each in self._report.skipped]
         self._progress.start(len(todo), sum(source.size for source in todo), left_out)
         if todo:

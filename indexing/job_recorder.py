@@ -113,6 +113,7 @@ class JobRecorder(Progress):
         record = self._record
         with self._counting:
             record.began, record.files, record.size = time.time(), files, size
+            self._note_unread(left_out)
         self._keep()
         self._progress.start(files, size, left_out)
 
@@ -144,7 +145,13 @@ class JobRecorder(Progress):
             counts["bytes"] += file.size
             counts["passages"] += file.passages
             counts["failed"] += file.state == "failed"
+            self._note_unread([file])
         self._progress.done(file)
+
+    def _note_unread(self, files: Sequence[FileDone]) -> None:
+        """Keep what the ledger does not know, for a job that is killed."""
+        unread = [file.unread for file in files if file.unread is not None and file.unread not in self._record.unread]
+        self._record.unread = [*self._record.unread, *unread][:_UNREAD]
 
     @contextmanager
     def swapping(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ import time
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores import FaissDocumentStore
 from lodestone.components.stores.source_store import SourceStore
-from lodestone.indexing.job_record import JobRecord
+from lodestone.indexing.job_record import DIED, FAILED, STOPPED, JobRecord
 
 KEPT = 50
 _JOB = "job:"
@@ -51,6 +51,11 @@ class JobRecords:
         if found:
             raise ConfigurationError(f"several jobs begin with {given!r}: {_listed(found)}")
         raise ConfigurationError(f"{self._store.path} has no job {given!r}; it has {_listed(records)}")
+
+    def unfinished(self) -> JobRecord | None:
+        """The last job that is no retry, if it has not come to its end: retrying a part of it does not finish it."""
+        last = next((each for each in self.all() if each.kind != "retry"), None)
+        return last if last is not None and last.state_now in (STOPPED, FAILED, DIED) else None
 
     def get(self, id: str) -> JobRecord | None:
         """A job by its whole id; None if there is no such job."""

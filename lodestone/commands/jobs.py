@@ -99,9 +99,12 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Run a job again, as it was defined: it goes on where it was stopped, killed, or had failures."""
+    from lodestone.indexing.job_records import JobRecords
     from lodestone.indexing.retrying import failed_files
 
     store, record = _find(pipeline, index, id)
+    if id is None:
+        record = JobRecords(store).unfinished() or record
     definition = _definition(store, record)
     only = None
     if record.kind == "retry":

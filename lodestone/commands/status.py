@@ -5,7 +5,7 @@ from typing import Any
 from lodestone.commands.console import IndexOption, JsonOption, QueryPipelineOption, console, print_json, sized
 
 # In the order in which they are shown.
-_STATES = {"indexed": "indexed", "duplicate": "copies of these", "failed": "failed"}
+_STATES = {"indexed": "indexed", "duplicate": "copies", "failed": "failed"}
 
 
 def status(

@@ -40,7 +40,7 @@ def test_copies_are_counted_named_and_deleted(lodestone: Run, docs: Path, tmp_pa
     found = json.loads(lodestone("search", "weather", "--index", index, "--json").out.splitlines()[0])
     assert found["copies"] == ["docs/b.txt", "docs/c.txt"]
 
-    assert "1 indexed, 2 copies of these" in " ".join(lodestone("status", "--index", index).out.split())
+    assert "1 indexed, 2 copies" in " ".join(lodestone("status", "--index", index).out.split())
     status = json.loads(lodestone("status", "--index", index, "--json").out)
     assert (status["sources"], status["failed"]) == ({"duplicate": 2, "indexed": 1}, {})
 
