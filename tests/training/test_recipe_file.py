@@ -124,7 +124,7 @@ def test_values_are_set_over_the_files_and_are_checked_as_they_are(tmp_path: Pat
 
 def test_epochs_that_would_not_be_looked_at_are_not_set(tmp_path: Path) -> None:
     file = recipe_file(tmp_path, LEAST + "training: {steps: 4}\n")
-    with pytest.raises(ConfigurationError, match=r"--set training\.epochs: epochs is not looked at where steps is given"):
+    with pytest.raises(ConfigurationError, match=r"--set training\.epochs: epochs is not looked at"):
         read_recipe(file, ["training.epochs=3"])
     assert read_recipe(file, ["training.epochs=3", "training.steps=null"]).training.epochs == 3
 

@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,18 @@ def test_ids_that_share_a_key_are_told_apart(tmp_path: Path, monkeypatch: pytest
             hits = store.filter_documents({"field": "id", "operator": "==", "value": value})
             assert [hit.content for hit in hits] == found
         assert len(store.filter_documents({"field": "id", "operator": "not in", "value": ["one", "ten"]})) == 2
+
+
+def test_an_id_that_is_there_twice_is_found_by_verifying(tmp_path: Path) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents([Document(id="a", content="x")])
+    connection = sqlite3.connect(tmp_path / "passages.sqlite")
+    with connection:
+        connection.execute(
+            "INSERT INTO passages SELECT 2, id, meta, score, content, extra, blob, checksum, key FROM passages"
+        )
+    connection.close()
+    assert FaissDocumentStore(tmp_path).verify().database_problems == ["passages.sqlite: there twice: the passage a"]
 
 
 def test_texts_and_numbers_are_not_mixed_up(tmp_path: Path) -> None:
