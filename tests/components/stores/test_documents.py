@@ -1,8 +1,8 @@
 """Documents go in and come out as they were; parameters and duplicates are checked."""
 
 import math
-from datetime import datetime
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
