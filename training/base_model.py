@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,8 @@ def save_reader(model: Any, tokenizer: Tokenizer, recipe: Recipe, folder: Path) 
 
     folder.mkdir(parents=True, exist_ok=True)
     model.to(getattr(torch, recipe.weights)).save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):  # safetensors makes files that nobody else may read
+        path.chmod(stat.S_IMODE((folder / "config.json").stat().st_mode))
     tokenizer.save(str(folder / "tokenizer.json"))
     source = tokenizer_folder(_tokenizer_name(recipe))
     for name in _TOKENIZER_FILES:

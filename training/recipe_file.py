@@ -189,6 +189,12 @@ class _RecipeReader:
             self._refuse(
                 path, f"device_batch_size {training.device_batch_size} is above batch_size {training.batch_size}"
             )
+        if training.steps is not None and ("training", "epochs") in self._overridden:
+            self._refuse(
+                ("training", "epochs"),
+                f"epochs is not looked at where steps is given, which is {training.steps}; set training.steps, or "
+                "set training.steps=null, too",
+            )
         windows = recipe.windows
         if windows.max_query_length + windows.stride >= windows.max_seq_length:
             self._refuse(

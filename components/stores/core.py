@@ -16,6 +16,7 @@ from lodestone.components.stores.database import Database
 from lodestone.components.stores.files import disk_full, is_full, remove_temporary_files, size_of
 from lodestone.components.stores.history import remove_indexes, remove_newer_indexes
 from lodestone.components.stores.index_types import AUTO
+from lodestone.components.stores.linked_folder import is_writable
 from lodestone.components.stores.metadata_indexes import create_wanted
 from lodestone.components.stores.migrations import FORMAT_VERSION
 from lodestone.components.stores.passage_table import PassageTable, Vector, to_vector
@@ -30,6 +31,8 @@ from lodestone.components.stores.vector_upkeep import VectorUpkeep
 from lodestone.components.stores.writer_lock import WriterLock
 
 logger = logging.getLogger(__name__)
+
+_UNTIL_MIGRATING_SECONDS = 2.0  # from the lock for writers to the transaction of a migration
 
 
 class StoreCore:
@@ -326,6 +329,8 @@ class StoreCore:
     def _migrate(self, database: Database) -> None:
         held = self._writer_lock.held
         if not self._writer_lock.try_acquire():
+            if self._is_migrated_by_another(database):
+                return
             advice = "wait until it is no longer written to, or open it once as a user who may write to the folder"
             raise ConfigurationError(
                 f"{self._path} has the older format {database.version}, and cannot be brought to format "
@@ -342,6 +347,16 @@ class StoreCore:
         finally:
             if not held:
                 self._writer_lock.release()
+
+    def _is_migrated_by_another(self, database: Database) -> bool:
+        """Whether another process brings the database to today's format meanwhile; it is waited for."""
+        deadline = time.monotonic() + _UNTIL_MIGRATING_SECONDS
+        while is_writable(self.folder) and time.monotonic() < deadline:
+            database.wait_for_writer()
+            if not database.needs_migration:
+                return True
+            time.sleep(0.05)
+        return False
 
     def _forget_removed_folder(self) -> None:
         """Notice that what is open is no longer what the path names: the folder was deleted, replaced or rewritten."""

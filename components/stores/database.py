@@ -184,6 +184,14 @@ class Database:
             if self.needs_migration:
                 migrate(self, self.version)
 
+    def wait_for_writer(self) -> None:
+        """Return when no other process has a transaction that writes.
+
+        :raises LodestoneError: If one takes longer than a minute.
+        """
+        with self._begin("BEGIN IMMEDIATE"):
+            pass
+
     @property
     def initialised(self) -> bool:
         """Whether the tables exist: False for the moment in which another process creates them."""

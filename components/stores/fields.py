@@ -44,7 +44,8 @@ def stored_field(name: str) -> StoredField:
     :returns: How to read it.
     """
     if name in ("id", "content", "score"):
-        return StoredField(name, name, _same, f"typeof({name})", name)
+        # Without the plus SQLite would compare as the column's type says: the id "5" with the number 5, as texts.
+        return StoredField(name, name, _same, f"typeof({name})", f"+{name}")
     if name in _COLUMNS:
         raw, decode = _COLUMNS[name]
         return StoredField(name, raw, decode)

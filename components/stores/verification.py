@@ -140,7 +140,15 @@ def _passages(database: Database) -> list[str]:
         for row in _all(database, "passages", columns)
         if passage_checksum(*row[1:7]) != row[7] or key_of(row[1].decode("utf-8", "replace")) != row[8]
     ]
-    return _listed(wrong, "changed on the disk: the passage")
+    return _listed(wrong, "changed on the disk: the passage") + _listed(_twice(database), "there twice: the passage")
+
+
+def _twice(database: Database) -> list[str]:
+    sql = "SELECT CAST(id AS BLOB) FROM passages GROUP BY key, id HAVING count(*) > 1"
+    try:
+        return [identifier.decode("utf-8", "replace") for (identifier,) in database.execute(sql)]
+    except LodestoneError:  # `_structure` has said it
+        return []
 
 
 def _vectors(database: Database) -> list[str]:

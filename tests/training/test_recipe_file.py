@@ -122,6 +122,13 @@ def test_values_are_set_over_the_files_and_are_checked_as_they_are(tmp_path: Pat
         assert message in str(error.value)
 
 
+def test_epochs_that_would_not_be_looked_at_are_not_set(tmp_path: Path) -> None:
+    file = recipe_file(tmp_path, LEAST + "training: {steps: 4}\n")
+    with pytest.raises(ConfigurationError, match=r"--set training\.epochs: epochs is not looked at"):
+        read_recipe(file, ["training.epochs=3"])
+    assert read_recipe(file, ["training.epochs=3", "training.steps=null"]).training.epochs == 3
+
+
 def test_a_recipe_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"no recipe 'roberta-base-squad'.* Did you mean 'roberta-base-squad2'"

@@ -96,6 +96,11 @@ def test_a_finished_run_is_not_done_again(undisturbed: Path, folder: Path) -> No
     assert (undisturbed / "model.safetensors").stat().st_mtime_ns == before
 
 
+def test_whoever_may_read_the_folder_may_read_the_weights(undisturbed: Path) -> None:
+    modes = {(undisturbed / name).stat().st_mode for name in ("model.safetensors", "config.json")}
+    assert len(modes) == 1
+
+
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(
     undisturbed: Path, folder: Path, tmp_path: Path
 ) -> None:

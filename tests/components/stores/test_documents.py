@@ -1,6 +1,7 @@
 """Documents go in and come out as they were; parameters and duplicates are checked."""
 
 import math
+import sqlite3
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,30 @@ def test_ids_that_share_a_key_are_told_apart(tmp_path: Path, monkeypatch: pytest
             hits = store.filter_documents({"field": "id", "operator": "==", "value": value})
             assert [hit.content for hit in hits] == found
         assert len(store.filter_documents({"field": "id", "operator": "not in", "value": ["one", "ten"]})) == 2
+
+
+def test_an_id_that_is_there_twice_is_found_by_verifying(tmp_path: Path) -> None:
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents([Document(id="a", content="x")])
+    connection = sqlite3.connect(tmp_path / "passages.sqlite")
+    with connection:
+        connection.execute(
+            "INSERT INTO passages SELECT 2, id, meta, score, content, extra, blob, checksum, key FROM passages"
+        )
+    connection.close()
+    assert FaissDocumentStore(tmp_path).verify().database_problems == ["passages.sqlite: there twice: the passage a"]
+
+
+def test_texts_and_numbers_are_not_mixed_up(tmp_path: Path) -> None:
+    def found(field: str, operator: str, value: object) -> int:
+        return store.count_documents_by_filter({"field": field, "operator": operator, "value": value})
+
+    with FaissDocumentStore(tmp_path) as store:
+        store.write_documents([Document(id="5", content="7", score=0.5)])
+        assert [found("id", "==", value) for value in ("5", 5, 5.0)] == [1, 0, 0]
+        assert [found("content", "in", [value]) for value in ("7", 7, 7.0)] == [1, 0, 0]
+        assert [found("score", "==", value) for value in (0.5, "0.5", " 0.5")] == [1, 0, 0]
+        assert [found("id", "!=", 5), found("score", "not in", ["0.5"])] == [1, 1]
 
 
 def test_ids_with_strange_characters_are_not_mixed_up(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def parsed(date: str) -> bool:
 
 
 PARSED_DATES = [date for date in DATES if parsed(date)]
-TEXTS = ["", "x", "x\0y", "X", "é", "a'b", '"', "100%", "_", "true", "null", "\n\t", "🦀", "[1]", *DATES]
+TEXTS = ["", "1", " 0.1", "x", "x\0y", "X", "é", "a'b", '"', "100%", "_", "true", "null", "\n\t", "🦀", "[1]", *DATES]
 NUMBERS = [0, 1, -1, 2, 2**53 + 1, 2**63, -(2**70), 0.0, -0.0, 0.1, 0.1 + 0.2, 0.3, 1.0, 1e22, 5e-324, 1.7e308]
 NUMBERS += [float("inf"), float("-inf"), float("nan")]
 
@@ -71,7 +71,8 @@ values = st.recursive(
 )
 metas = st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
 documents = st.builds(
-    lambda content, meta, score: Document(id="id", content=content, meta=meta, score=score),
+    lambda identifier, content, meta, score: Document(id=identifier, content=content, meta=meta, score=score),
+    st.sampled_from(["id", "1", "2025-02-03"]),
     st.none() | texts,
     metas,
     st.none() | st.floats(allow_nan=False),

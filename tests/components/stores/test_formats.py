@@ -132,6 +132,24 @@ def test_an_older_format_that_another_process_writes_to_is_refused_with_advice(o
     assert FaissDocumentStore(old).count_documents() == 3
 
 
+def test_a_migration_by_another_process_is_waited_for(old: Path) -> None:
+    script = """
+import sqlite3, sys, time
+from lodestone.components.stores import FaissDocumentStore, migrations
+def slowly(database, step=migrations._STEPS[1]):
+    step(database)
+    print("migrating", flush=True)
+    time.sleep(1)
+migrations._STEPS[1] = slowly
+print(FaissDocumentStore(sys.argv[1]).count_documents())
+"""
+    with subprocess.Popen([sys.executable, "-c", script, str(old)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "migrating\n"
+        assert FaissDocumentStore(old).count_documents() == 3
+        assert process.stdout.readline() == "3\n"
+
+
 def test_a_newer_format_is_refused(old: Path) -> None:
     with sqlite3.connect(old / "passages.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
