@@ -303,6 +303,8 @@ def test_two_processes_learn_what_one_does(folder: Path, tmp_path: Path) -> None
     assert (one.record["processes"], two["processes"]) == (1, 2)
     ours, theirs = weights(one.folder), weights(tmp_path / "two")
     for name, tensor in ours.items():
-        torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4)
+        # These move all logits alike, or no attention: their gradients are rounding, which Adam makes as large as any.
+        if not name.endswith(("key.bias", "layer.1.output.LayerNorm.bias", "qa_outputs.bias")):
+            torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4)
     figures = [[e["eval_HasAns_f1"] for e in run["history"] if "eval_f1" in e] for run in (one.record, two)]
     assert figures[0] == pytest.approx(figures[1], abs=20)

@@ -250,7 +250,7 @@ class LedgerIndex:
 
     def roots(self) -> dict[str, str]:
         """Names of the folders that were indexed, with their absolute paths."""
-        return dict(sorted(self.state()["roots"].items()))
+        return dict(sorted(self._state()[0]["roots"].items()))
 
     def set_root(self, name: str, absolute_path: str) -> None:
         """Remember where a root is.
@@ -271,7 +271,7 @@ class LedgerIndex:
         found = self._document(_setting_id(key))
         if found is not None:
             return str(found["_source"]["value"])
-        value: str | None = self.state()["settings"].get(key)  # where older versions had them
+        value: str | None = self._state()[0]["settings"].get(key)  # where older versions had them
         return value
 
     def set_setting(self, key: str, value: str) -> None:
@@ -300,10 +300,6 @@ class LedgerIndex:
         if self.exists():
             self._change_state("settings", key, None)
             self._write([Action("delete", self._passages.ledger, _setting_id(key))])
-
-    def state(self) -> dict[str, dict[str, str]]:
-        """The free settings, as `settings`, and where the folders that were indexed are, as `roots`."""
-        return self._state()[0]
 
     def _state(self) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
         """Roots and what older versions kept with them, and what a change must name so as not to undo another one."""

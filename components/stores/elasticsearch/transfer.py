@@ -118,8 +118,8 @@ class TransferIndex(LedgerIndex):
             texts = self.source_texts([(record.root, record.path) for record in records])
             for record in records:
                 ledger.restore(record, texts.get((record.root, record.path), []))
-        for name, columns in _TABLES.items():
-            database.execute_many(f"INSERT INTO {name} ({columns}) VALUES (?, ?)", list(self.state()[name].items()))
+        for name, held in (("settings", self.settings("")), ("roots", self.roots())):
+            database.execute_many(f"INSERT INTO {name} ({_TABLES[name]}) VALUES (?, ?)", list(held.items()))
 
 
 def _fill(index: PassageIndex, database: Database) -> None:
