@@ -177,7 +177,7 @@ def index(data: Path, folder: Path, arguments: argparse.Namespace) -> tuple[dict
     options += ["--workers", str(arguments.workers)] if arguments.workers is not None else []
     command = [sys.executable, "-c", code, "index", str(data), *options]
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
-    report, peaks = map(json.loads, output.splitlines())
+    report, peaks = map(json.loads, output.splitlines()[-2:])
     return report, *peaks
 
 
