@@ -15,7 +15,7 @@ Entry = tuple[str, str]
 
 
 def failed_files(store: SourceStore, sources: Sequence[Source], unread: Iterable[Entry]) -> frozenset[Entry]:
-    """The files of some sources that are not indexed because they failed.
+    """The files of some sources that are not indexed because they failed, and are still there.
 
     :param store: The index.
     :param sources: What was indexed.
@@ -25,7 +25,11 @@ def failed_files(store: SourceStore, sources: Sequence[Source], unread: Iterable
     """
     scopes = find_scopes(list(sources), store.roots())
     failed = {(record.root, record.path) for record in store.sources() if record.error is not None}
-    return frozenset(entry for entry in failed.union(unread) if any(_covers(scope, *entry) for scope in scopes))
+    return frozenset(
+        (root, path)
+        for root, path in failed.union(unread)
+        if any(_covers(scope, root, path) and not _is_gone(scope, path) for scope in scopes)
+    )
 
 
 def scans_of(scanner: Scanner, scopes: Sequence[Scope], wanted: Collection[Entry]) -> list[tuple[Scope, Scan]]:
@@ -85,6 +89,10 @@ def _place(scope: Scope, path: str) -> str:
     return next((place for place in places if os.path.isfile(f"{scope.folder}/{place}")), path)
 
 
+def _is_gone(scope: Scope, path: str) -> bool:
+    return not scope.is_remote and not os.path.lexists(f"{scope.folder}/{_place(scope, path)}")
+
+
 def _look(scanner: Scanner, scope: Scope, path: str) -> Scan:
     if scope.is_remote and path:
         try:
@@ -92,7 +100,7 @@ def _look(scanner: Scanner, scope: Scope, path: str) -> Scan:
         except RemoteError as error:
             return Scan(unreadable=[FileOutcome(scope.show(path), str(error), (scope.root, path))])
         return Scan([SourceFile(scope.root, path, file.content, file.size, file.stamp, scope.show(path))])
-    if not scope.is_remote and not os.path.lexists(f"{scope.folder}/{path}"):
+    if _is_gone(scope, path):
         gone = "is gone; what the index holds of it goes when its folder is indexed"
         return Scan(unreadable=[FileOutcome(scope.show(path), gone, (scope.root, path))])
     shown = scope.shown if path == scope.prefix else scope.show(path)

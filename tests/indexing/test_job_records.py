@@ -30,7 +30,7 @@ from lodestone.indexing.job_records import KEPT, JobRecords
 from lodestone.indexing.job_text import as_text, read_text
 from lodestone.indexing.patterns import Patterns
 from lodestone.indexing.processes import ask_to_stop, identity
-from lodestone.indexing.progress import Progress
+from lodestone.indexing.progress import FileDone, Progress
 from lodestone.indexing.reasons import ENCRYPTED, SCANNED
 from lodestone.indexing.report import FileOutcome
 from lodestone.indexing.retrying import failed_files
@@ -93,9 +93,10 @@ def test_a_running_job_writes_its_record_by_itself(store: FaissDocumentStore, mo
     monkeypatch.setattr(recording, "_EVERY_SECONDS", 0.02)
     records = JobRecords(store)
     with JobRecorder(store, record(), Progress()) as recorder:
-        recorder.start(10, 1000, [])
+        recorder.start(10, 1000, [FileDone("docs/z.zip", "failed", reason="broken", unread=("docs", "z.zip"))])
         first = records.get("0")
         assert first is not None
+        assert first.unread == [("docs", "z.zip")]  # also if the job is killed now
         assert (first.state_now, first.files, first.size) == ("running", 10, 1000)
         latest = time.monotonic() + 10
         while (now := records.get("0")) is not None and now.seen == first.seen and time.monotonic() < latest:
@@ -363,6 +364,30 @@ def test_a_retry_keeps_to_what_the_job_is_about(tmp_path: Path) -> None:
     assert small_jobs.texts(index).keys() == {"docs/a.txt", "docs/inner/c.txt", "docs/inner/d.md"}
     assert retried(run(index, docs, of=first)) == (1, 1, 0)
     assert retried(run(index, docs, of=first)) == (0, 0, 0)
+
+
+def test_a_retry_leaves_files_alone_that_failed_and_are_gone(tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (docs / name).write_text("")
+    (docs / "broken.zip").write_bytes(b"PK no")
+    first = run(index, docs)
+    assert first.counts["failed"] == 3
+    (docs / "a.txt").unlink()
+    (docs / "broken.zip").unlink()
+    (docs / "b.txt").write_text("text of b")
+    again = run(index, docs, of=first)
+    assert (retried(again), again.state_now) == ((1, 1, 0), "done")
+
+
+def test_an_unfinished_job_is_resumed_rather_than_the_retry_after_it(store: FaissDocumentStore) -> None:
+    records = JobRecords(store)
+    assert records.unfinished() is None
+    for number, (kind, state) in enumerate([("index", "stopped"), ("retry", "done"), ("index", "done")]):
+        records.save(replace(record(str(number)), kind=kind, state=state, ended=1.0))
+        unfinished = records.unfinished()
+        assert (None if unfinished is None else unfinished.id) == (None if number == 2 else "0")
 
 
 def test_a_retry_of_files_behind_a_url_lists_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
