@@ -203,7 +203,7 @@ def retry(
             resume = _command("resume", record, pipeline, index)
             typer.echo(f"There is nothing to retry: job {record.id} {_ENDED[record.state_now]}; go on with: {resume}")
             return
-        typer.echo(f"There is nothing to retry: all that job {record.id} is about is indexed.")
+        typer.echo(f"There is nothing to retry: job {record.id} has no failed file that is still there.")
         return
     _run(store, record, definition, only, as_json)
 
