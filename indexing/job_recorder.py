@@ -57,7 +57,7 @@ def new_record(
         of=None if of is None else of.id,
         swap=swap,
         version=__version__,
-        unread=of.unread if is_retry and of is not None else [],
+        unread=list(of.unread) if is_retry and of is not None else [],
     )
 
 
@@ -150,8 +150,10 @@ class JobRecorder(Progress):
 
     def _note_unread(self, files: Sequence[FileDone]) -> None:
         """Keep what the ledger does not know, for a job that is killed."""
-        unread = [file.unread for file in files if file.unread is not None and file.unread not in self._record.unread]
-        self._record.unread = [*self._record.unread, *unread][:_UNREAD]
+        kept = self._record.unread
+        for file in files:
+            if file.unread is not None and len(kept) < _UNREAD and file.unread not in kept:
+                kept.append(file.unread)
 
     @contextmanager
     def swapping(self) -> Iterator[None]:
