@@ -28,6 +28,7 @@ from lodestone.components.stores.text_search import TextSearch
 from lodestone.components.stores.vector_builder import VectorBuilder
 from lodestone.components.stores.vector_index import VectorIndex
 from lodestone.components.stores.vector_upkeep import VectorUpkeep
+from lodestone.components.stores.words import split_phrases, without_quotes
 from lodestone.components.stores.writer_lock import WriterLock
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,8 @@ class StoreCore:
                 return []
             table = PassageTable(database)
             rows = table.allowed(filters)
-            return _scored(table, self.best_by_words(database, query, top_k, rows), with_embedding)
+            hits, _ = self.found_by_words(database, query, top_k, rows)
+            return _scored(table, hits, with_embedding)
 
     def nearest(self, database: Database, query: Vector, top_k: int, rows: Rows | None) -> list[tuple[int, float]]:
         """Rows and scores of the passages nearest to a vector, best first.
@@ -165,6 +167,15 @@ class StoreCore:
         :param rows: The only rows that may be found, shape (n,), ascending; None for all.
         """
         return self._texts.search(database, query, top_k, rows)
+
+    def found_by_words(
+        self, database: Database, query: str, top_k: int, rows: Rows | None
+    ) -> tuple[list[tuple[int, float]], str]:
+        """`best_by_words`, and by which query: without its quotes if no passage has its phrases."""
+        hits = self.best_by_words(database, query, top_k, rows)
+        if hits or not split_phrases(query)[0]:
+            return hits, query
+        return self.best_by_words(database, without_quotes(query), top_k, rows), without_quotes(query)
 
     def _step_of_texts(self) -> bool:
         with self._lock:

@@ -270,7 +270,7 @@ class FaissDocumentStore(MetadataStore, MaintainedStore):
         """The documents that have the query's words in their headings or content.
 
         :param query: Any text. A phrase in quotes must occur as it stands, its words in any form that has the same
-            stem; nothing else is syntax.
+            stem; where no document has all phrases, their words count like any. Nothing else is syntax.
         :param filters: Haystack filters; as many as `top_k` are found where so many match.
         :param top_k: How many at most.
         :param return_embedding: Whether the documents come with their embeddings.

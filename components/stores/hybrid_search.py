@@ -44,7 +44,7 @@ def search_both(
         table = PassageTable(database)
         rows = table.allowed(filters)
         dense = core.nearest(database, vector, candidates, rows)
-        words = core.best_by_words(database, query, candidates, rows)
+        words, query = core.found_by_words(database, query, candidates, rows)
         cosine = core.settings.similarity == "cosine"
         found = _candidates(core, database, (query, vector), dense, words)
         fused = fusion.fuse(found, cosine)[:top_k]

@@ -60,6 +60,20 @@ class ParsedQuery:
     phrases: list[list[str]]
 
 
+def split_phrases(query: str) -> tuple[list[str], str]:
+    """The phrases in quotes of a query, and the rest of it.
+
+    :param query: Any text. Quotes may be straight or curly; one without its partner means nothing.
+    """
+    text = clean_text(query).translate(_QUOTES)
+    return _PHRASE.findall(text), _PHRASE.sub(" ", text)
+
+
+def without_quotes(query: str) -> str:
+    """A query with the words of its phrases as words like all others."""
+    return clean_text(query).translate(_QUOTES).replace('"', " ")
+
+
 class Words:
     """Cuts texts into terms: lower case, stems, no accents.
 
@@ -93,15 +107,14 @@ class Words:
     def parse(self, query: str) -> ParsedQuery:
         """Read a query: what stands in quotes is a phrase, all else are words.
 
-        :param query: Any text. Quotes may be straight or curly; one without its partner means nothing.
+        :param query: Any text, see `split_phrases`.
         :returns: The terms. A query of stop words only is searched for by these.
         """
         if self._all is None:
             self._telling = self.analyzer(stop_words=False)
             self._all = self.analyzer()
-        text = clean_text(query).translate(_QUOTES)
-        phrases = [terms for phrase in _PHRASE.findall(text) if (terms := self._all.analyze(phrase))]
-        rest = _PHRASE.sub(" ", text) if phrases else text
+        quoted, rest = split_phrases(query)
+        phrases = [terms for phrase in quoted if (terms := self._all.analyze(phrase))]
         terms = self._telling.analyze(rest)
         if not terms and not phrases:
             terms = self._all.analyze(rest)

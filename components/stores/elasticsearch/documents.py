@@ -244,7 +244,8 @@ class DocumentIndex(TransferIndex, MetadataIndex):
     ) -> list[Document]:
         """The documents that have the query's words in their headings or content.
 
-        :param query: Any text. A phrase in quotes must occur; nothing else is syntax.
+        :param query: Any text. A phrase in quotes must occur; where no document has all phrases, their words count like
+            any. Nothing else is syntax.
         :param filters: Haystack filters; as many as `top_k` are found where so many match.
         :param top_k: How many at most, up to 10,000.
         :param return_embedding: Whether the documents come with their embeddings.

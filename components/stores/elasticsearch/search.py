@@ -11,17 +11,13 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.elasticsearch.filters import NONE, Query, to_query
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.passages import STORED, to_document
-from lodestone.components.stores.encoding import clean_text
 from lodestone.components.stores.fusion import Candidate, Fusion
 from lodestone.components.stores.passage_table import to_vector
-from lodestone.components.stores.words import ENGLISH_STOP_WORDS, HEADINGS_WEIGHT
+from lodestone.components.stores.words import ENGLISH_STOP_WORDS, HEADINGS_WEIGHT, split_phrases, without_quotes
 
 MAX_CANDIDATES = 10_000  # Elasticsearch's own limit, for vectors and for words
 _LEAST_CANDIDATES = 100
 _OVERSAMPLE = 2.0
-_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
-_PHRASE = re.compile(r'(?<!\w)"([^"]+)"(?!\w)')
-
 _WORD = re.compile(r"\w+")
 _STOP_WORDS = frozenset(ENGLISH_STOP_WORDS.split())
 
@@ -46,11 +42,21 @@ def best_by_words(
     index: PassageIndex, query: str, filters: dict[str, Any] | None, top_k: int, with_embedding: bool
 ) -> list[Document]:
     """The documents with a query's words, best first; `score` is BM25's."""
-    wanted = _words(index, query, to_query(filters))
+    allowed = to_query(filters)
     if not index.exists():
         return []
-    hits = index.search(query=wanted, size=_size(top_k), source=_fields(with_embedding))["hits"]["hits"]
+    hits, _ = _found_by_words(index, query, allowed, top_k, _fields(with_embedding))
     return [to_document(hit, hit["_score"]) for hit in hits]
+
+
+def _found_by_words(
+    index: PassageIndex, query: str, allowed: Query, count: int, source: list[str] | bool
+) -> tuple[Hits, str]:
+    """Hits, and the query that found them: without its quotes if no passage has its phrases."""
+    hits: Hits = index.search(query=_words(index, query, allowed), size=_size(count), source=source)["hits"]["hits"]
+    if hits or not split_phrases(query)[0]:
+        return hits, query
+    return _found_by_words(index, without_quotes(query), allowed, count, source)
 
 
 def best_by_both(
@@ -72,6 +78,8 @@ def best_by_both(
     if vector is not None:
         bodies.append({**_knn(vector, allowed, candidates), "_source": False})
     words, dense = [*index.searches(bodies), []][:2]
+    if not words and split_phrases(query)[0]:
+        words, query = _found_by_words(index, without_quotes(query), allowed, candidates, False)
     names, found = _candidates(index, query, vector, dense, words, cosine)
     fused = fusion.fuse(found, cosine)[:top_k]
     documents = _fetch(index, [names[candidate.row] for candidate, _ in fused], with_embedding)
@@ -140,9 +148,9 @@ def _knn(vector: list[float], allowed: Query, top_k: int) -> dict[str, Any]:
 
 def _words(index: PassageIndex, query: str, allowed: Query) -> Query:
     """BM25 over headings and content; phrases in quotes must occur."""
-    text = clean_text(query).translate(_QUOTES)
-    phrases = _PHRASE.findall(text)
-    rest = _telling(_PHRASE.sub(" ", text)) if index.settings.language == "english" else _PHRASE.sub(" ", text)
+    phrases, rest = split_phrases(query)
+    if index.settings.language == "english":
+        rest = _telling(rest)
     must: list[Query] = [{"match_phrase": {"text": phrase}} for phrase in phrases]
     words: list[Query] = [{"match": {"text": rest}}] if rest.strip() else []
     if not must and not words:

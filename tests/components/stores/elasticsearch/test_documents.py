@@ -179,6 +179,7 @@ def test_words_are_found_by_their_stems_in_headings_and_content_only(store: Elas
     assert found("lion") == {"heading", "content"}
     assert found('"eat meat"') == {"heading"}
     assert found('sleeping "eat meat"') == {"heading"}
+    assert found('"lion eat"') == found("lion eat") == {"heading", "content", "phrase"}
     assert found("?!") == found('""') == set()
 
 
@@ -236,3 +237,18 @@ def test_the_stock_retrievers_take_the_store(store: ElasticsearchStore) -> None:
     assert 0 < found[0].score < 1
     nearest = ElasticsearchEmbeddingRetriever(document_store=store).run(query_embedding=[1.0, 0.0])["documents"]
     assert [document.id for document in nearest] == ["1"]
+
+
+def test_hybrid_search_scores_the_words_of_a_phrase_that_no_passage_has(new_store: NewStore) -> None:
+    store = new_store()
+    store.write_documents(
+        [
+            Document(id="words", content="A lion of the sea", embedding=[-1.0, 0.0]),
+            Document(id="dense", content="The sea is wide", embedding=[1.0, 0.0]),
+        ]
+    )
+    (quoted,) = store.hybrid_retrieval('"sea lion"', [1.0, 0.0], top_k=1, candidates=1)
+    (plain,) = store.hybrid_retrieval("sea lion", [1.0, 0.0], top_k=1, candidates=1)
+    assert quoted.to_dict() == plain.to_dict()
+    assert quoted.id == "dense"
+    assert quoted.meta["retrieval"]["bm25_score"] > 0
