@@ -7,6 +7,9 @@ from lodestone.indexing.conversion import Conversion, Task
 
 Item = tuple[Task, Conversion]
 
+# The first batch is so much smaller than a whole one, and each doubles, so that the embedder need not wait for long.
+_FIRST = 8
+
 
 class CancelledError(Exception):
     """Nobody takes what is put into a backlog any more."""
@@ -15,12 +18,13 @@ class CancelledError(Exception):
 class Backlog:
     """A bounded buffer between the thread that converts and the one that embeds.
 
-    :param passages: So many passages make a batch.
+    :param passages: So many passages make a batch; the first ones are smaller.
     :param files: So many documents do, too.
     """
 
     def __init__(self, passages: int, files: int) -> None:
         self._passages = passages
+        self._wanted = max(1, passages // _FIRST)
         self._files = files
         self._items: deque[Item] = deque()
         self._held = 0
@@ -68,19 +72,23 @@ class Backlog:
         :returns: Documents; [] if there is no batch yet; None if nothing more comes.
         """
         with self._changed:
-            is_whole = self._changed.wait_for(lambda: self._ended or self._is_full(1), timeout=wait)
+            is_whole = self._changed.wait_for(lambda: self._ended or self._is_batch(), timeout=wait)
             if self._ended and not self._items:
                 return None
             if whole and not is_whole:
                 return []
             batch: list[Item] = []
             passages = 0
-            while self._items and passages < self._passages and len(batch) < self._files:
+            while self._items and passages < self._wanted and len(batch) < self._files:
                 batch.append(self._items.popleft())
                 passages += len(batch[-1][1].passages)
             self._held -= passages
+            self._wanted = min(2 * self._wanted, self._passages)
             self._changed.notify_all()
             return batch
+
+    def _is_batch(self) -> bool:
+        return self._held >= self._wanted or len(self._items) >= self._files
 
     def _is_full(self, batches: int) -> bool:
         return self._held >= batches * self._passages or len(self._items) >= batches * self._files

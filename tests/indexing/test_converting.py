@@ -113,6 +113,15 @@ def test_a_full_backlog_holds_the_converters_up_until_a_batch_is_taken(task: Tas
     assert [backlog.take(0), backlog.take(0), backlog.take(0)] == [[(task, two)], [(task, two)], None]
 
 
+def test_the_first_batches_are_small_so_that_embedding_begins_early(task: Task) -> None:
+    backlog = Backlog(passages=16, files=100)
+    one = Conversion("converted", passages=[Document(content="a")])
+    for _ in range(32):
+        backlog.put(task, one)
+    backlog.end()
+    assert [len(backlog.take(0) or []) for _ in range(5)] == [2, 4, 8, 16, 2]
+
+
 def test_part_of_a_batch_is_taken_only_if_that_will_do(task: Task) -> None:
     backlog = Backlog(passages=2, files=100)
     failed = Conversion("failed", "no text in this file")
