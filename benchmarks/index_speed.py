@@ -1,6 +1,6 @@
 """How fast a job indexes, what it needs of memory, and what a run over unchanged files costs.
 
-    python benchmarks/index_speed.py --data FOLDER [--workers N]
+    python benchmarks/index_speed.py --data FOLDER [--workers N] [--own]
     python benchmarks/index_speed.py --documents 10000 [--workers N] [--pipeline P]
 
 With --data, the passages a second of a job over FOLDER, against three others over the same passages:
@@ -9,6 +9,8 @@ With --data, the passages a second of a job over FOLDER, against three others ov
 - `SentenceTransformer.encode` as it comes, the passages in memory already;
 - a plain Haystack pipeline of the same converters, cleaner, splitter and writer with sentence-transformers in it, run
   file by file.
+
+`--own` leaves out the last two, which take long over a large folder.
 
 With --documents, so many generated texts of about 100 words are indexed by `lodestone index`, and then again,
 unchanged; printed are the passages a second, the job's and its largest worker's peak memory, and the files a second of
@@ -45,6 +47,7 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", type=Path, help="folder of files to index")
     what.add_argument("--documents", type=int, help="number of documents to generate")
+    parser.add_argument("--own", action="store_true", help="compare with our own embedder only")
     parser.add_argument("--workers", type=int, help="processes that convert")
     parser.add_argument("--pipeline", default="indexing_faiss")
     parser.add_argument("--batch-passages", type=int, default=Settings().batch_passages)
@@ -71,6 +74,8 @@ def compare(data: Path, folder: Path, arguments: argparse.Namespace) -> None:
     texts = [searchable_text(passage) for passage in passages]
     random.Random(0).shuffle(texts)
     show("our embedder, passages in memory", timed(lambda: stages.embedder.embed(texts)), count, report.seconds)
+    if arguments.own:
+        return
     model = sentence_transformer(stages.embedder.model)
     show("SentenceTransformer.encode", timed(lambda: model.encode(texts)), count, report.seconds)
     plain = plain_pipeline(model, folder / "plain", arguments.pipeline)
