@@ -15,6 +15,7 @@ from lodestone.indexing.settings import Settings
 from lodestone.indexing.sources import Source
 from lodestone.indexing.tables import Columns
 from lodestone.pipelines.definition import Definition, KeyPath, parse_definition, shipped_definitions
+from lodestone.pipelines.loader import names_its_index
 from lodestone.pipelines.problem import Problem, did_you_mean, shown
 
 DEFAULT_PIPELINE = "indexing_faiss"
@@ -29,7 +30,7 @@ class JobDefinition:
 
     :param sources: What to index.
     :param pipeline: Path or shipped name of the indexing pipeline.
-    :param index: Folder of the index; None for the pipeline's own.
+    :param index: Folder of the index, or its name in Elasticsearch; None for the pipeline's own.
     :param settings: Workers, batches and limits.
     :param metadata: Which metadata documents get.
     :param prune: Whether to delete what is gone even if that is most of it.
@@ -115,7 +116,8 @@ class _JobReader:
             for name in ("workers", "batch_passages", "batch_files")
             if job.get(name) is not None
         }
-        pipeline, index = self._pipeline(job), self._path(self._text(("index",), job))
+        pipeline = self._pipeline(job)
+        index = self._index(job, pipeline)
         metadata, limits, archives = self._metadata(job), self._limits(job), self._flag(("archives",), job, True)
         prune, verify = (self._flag((name,), job, False) for name in _FLAGS)
         executor, address = self._executor(job)
@@ -195,6 +197,13 @@ class _JobReader:
     def _pipeline(self, job: dict[str, Any]) -> str:
         name = self._text(("pipeline",), job)
         return DEFAULT_PIPELINE if name is None else name if name in shipped_definitions() else self._path(name) or ""
+
+    def _index(self, job: dict[str, Any], pipeline: str) -> str | None:
+        name = self._text(("index",), job)
+        try:
+            return name if name is None or names_its_index(pipeline) else self._path(name)
+        except ConfigurationError:  # whoever loads the pipeline says what is wrong with it
+            return self._path(name)
 
     def _path(self, path: str | None) -> str | None:
         if path is None or "://" in path:

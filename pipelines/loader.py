@@ -66,9 +66,8 @@ def configured(
     specs = list(_typed_mappings(data.get("components"))) if isinstance(data, dict) else []
     if index is not None:
         for spec in specs:
-            name = spec["type"].rpartition(".")[2]
-            if spec["type"].startswith("lodestone.") and name in _PLACES:
-                _set(spec, {_PLACES[name]: os.fspath(index)})
+            if (place := _place(spec)) is not None:
+                _set(spec, {place: os.fspath(index)})
     for class_name, parameters in (overrides or {}).items():
         matching = [spec for spec in specs if spec["type"].rpartition(".")[2] == class_name]
         if not matching:
@@ -80,6 +79,23 @@ def configured(
         for spec in matching:
             _set(spec, parameters)
     return replace(definition, data=data)
+
+
+def names_its_index(name_or_path: str | os.PathLike[str]) -> bool:
+    """
+    Whether the store of a pipeline is an index with a name, as in Elasticsearch, and not a folder.
+
+    :param name_or_path: Path of a YAML file, or a shipped definition's name.
+    :raises ConfigurationError: As `read_definition`.
+    """
+    data = read_definition(name_or_path).data
+    specs = _typed_mappings(data.get("components")) if isinstance(data, dict) else iter(())
+    return any(_place(spec) == "index" for spec in specs)
+
+
+def _place(spec: dict[str, Any]) -> str | None:
+    """The parameter that says where a store is; None for what is no store of ours."""
+    return _PLACES.get(spec["type"].rpartition(".")[2]) if spec["type"].startswith("lodestone.") else None
 
 
 def _typed_mappings(value: Any) -> Iterator[dict[str, Any]]:

@@ -130,3 +130,10 @@ def test_a_file_that_is_not_there_or_no_text_is_said(tmp_path: Path) -> None:
 def test_a_limit_is_a_number_above_zero(value: float) -> None:
     with pytest.raises(ConfigurationError, match="the limit megabytes must be a number above 0, got"):
         Limits(megabytes=value)
+
+
+def test_an_index_in_elasticsearch_is_named_and_one_in_a_folder_is_a_path(tmp_path: Path) -> None:
+    text = "sources: [docs]\nindex: handbooks\npipeline: "
+    assert job(tmp_path, text + "indexing_elasticsearch").index == "handbooks"
+    assert job(tmp_path, text + "indexing_faiss").index == str(tmp_path / "handbooks")
+    assert job(tmp_path, text + "missing.yaml").index == str(tmp_path / "handbooks")
