@@ -107,7 +107,9 @@ def _figures(recipe: Recipe, record: dict[str, Any]) -> str:
         fitted = record.get("calibration", {}).get("data", [{}])[0].get("sha256")
         remark = " Its probabilities were fitted to this file, too." if fitted == measured["data"]["sha256"] else ""
         count = f"{measured['data']['questions']:,} questions of {measured['data']['file']}"
-        parts.append("\n".join([f"{count}.{remark}\n", "| figure | value |", "| --- | --- |", *rows]))
+        said = "its calibrated probability is above one half" if "calibration" in record else "its margin is above zero"
+        rule = f'"No answer" is said where {said}, but in the figures at the best threshold.'
+        parts.append("\n".join([f"{count}. {rule}{remark}\n", "| figure | value |", "| --- | --- |", *rows]))
     if recipe.published:
         text = yaml.safe_dump(recipe.published, sort_keys=False, allow_unicode=True, width=120)
         parts.append(f"Published of a model that was made by this recipe, not of this one:\n\n```yaml\n{text}```")

@@ -84,6 +84,7 @@ def test_a_trained_reader_answers_and_is_calibrated_and_judged(folder: Path, tmp
     card = (trained.folder / "README.md").read_text()
     assert "60 questions of dev.json" in card
     assert "Its probabilities were fitted to this file, too." in card
+    assert '"No answer" is said where its calibrated probability is above one half' in card
     assert "source: nowhere" in card
     assert str(folder) not in card
 
