@@ -1,119 +1,25 @@
-"""Retrieval by vectors and by words together."""
+"""Retrieval by vectors and by words together, from Elasticsearch."""
 
-from typing import Any
+from haystack import component
 
-from haystack import Document, component, default_to_dict
-from haystack.document_stores.types import FilterPolicy
-
-from lodestone.components.asynchronous import in_thread
-from lodestone.components.retrievers import _parameters as parameters
+from lodestone.components.retrievers._hybrid_retriever import HybridRetriever
 from lodestone.components.stores.elasticsearch import ElasticsearchStore
-from lodestone.components.stores.fusion import Fusion
-from lodestone.components.stores.settings import check_at_least_one
 
 
 @component
-class ElasticsearchHybridRetriever:
+class ElasticsearchHybridRetriever(HybridRetriever[ElasticsearchStore]):
     """Finds documents by vectors and by words, and joins the two rankings.
-
-    With the fusion "score", a document's score is a weighted mean of its similarity and its BM25 score, each brought to
-    0..1 between its least value (-1 for a cosine, 0 for BM25) and the largest one of the query (Bruch, Gai and Ingber:
-    "An Analysis of Fusion Functions for Hybrid Retrieval", 2023). With "rrf" it is the sum, over the rankings that
-    hold it, of 1 / (rrf_k + rank), ranks counted from 1 (Cormack, Clarke and Büttcher: "Reciprocal Rank Fusion
-    outperforms Condorcet and individual Rank Learning Methods", 2009). `benchmarks/retrieval_quality.py` compares them.
-
-    Each document has `meta["retrieval"]`, which the store does not keep: `dense_rank` and `bm25_rank`, None if it is
-    not among the candidates of that side, `dense_score`, None if it has no vector, and `bm25_score`, None if it has
-    none of the words.
 
     ### Usage example
 
     ```python
-    from lodestone import ElasticsearchStore, ElasticsearchHybridRetriever
+    from lodestone import ElasticsearchHybridRetriever, ElasticsearchStore
 
     retriever = ElasticsearchHybridRetriever(ElasticsearchStore(index="my-index"), top_k=5)
     documents = retriever.run(query="capital of France", query_embedding=[0.1, 0.9])["documents"]
     ```
 
-    :param document_store: Where to search.
-    :param filters: Haystack filters for every run; None for all documents.
-    :param top_k: How many documents at most.
-    :param candidates: How many documents to take from each side; None for max(50, 3 * top_k).
-    :param fusion: "score" or "rrf".
-    :param dense_weight: For "score": the weight of the similarity, 0 to 1; BM25 has the rest.
-    :param rrf_k: For "rrf": the larger, the less the first ranks count.
-    :param filter_policy: Filters given to `run` "replace" those given here, or are "merge"d with them.
-    :raises ConfigurationError: If a parameter is not among the valid ones.
+    Parameters and outputs are those of `HybridRetriever`.
     """
 
-    def __init__(
-        self,
-        document_store: ElasticsearchStore,
-        filters: dict[str, Any] | None = None,
-        top_k: int = 10,
-        candidates: int | None = None,
-        fusion: str = "score",
-        dense_weight: float = 0.7,
-        rrf_k: int = 60,
-        filter_policy: str | FilterPolicy = "replace",
-    ) -> None:
-        self.document_store = parameters.check_store(document_store, ElasticsearchStore)
-        self.filters = filters
-        self.top_k = check_at_least_one("top_k", top_k)
-        self.candidates = None if candidates is None else check_at_least_one("candidates", candidates)
-        self.fusion = fusion
-        self.dense_weight = dense_weight
-        self.rrf_k = rrf_k
-        self._fusion = Fusion(fusion, dense_weight, rrf_k)
-        self.filter_policy = parameters.check_policy(filter_policy)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The component as a dictionary of its parameters."""
-        return default_to_dict(
-            self,
-            document_store=self.document_store.to_dict(),
-            filters=self.filters,
-            top_k=self.top_k,
-            candidates=self.candidates,
-            fusion=self.fusion,
-            dense_weight=self.dense_weight,
-            rrf_k=self.rrf_k,
-            filter_policy=self.filter_policy.value,
-        )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "ElasticsearchHybridRetriever":
-        """The component that `to_dict` described.
-
-        :param data: What `to_dict` returned.
-        """
-        return parameters.retriever_from_dict(cls, data, ElasticsearchStore)
-
-    @component.output_types(documents=list[Document])
-    def run(
-        self,
-        query: str,
-        query_embedding: list[float],
-        filters: dict[str, Any] | None = None,
-        top_k: int | None = None,
-    ) -> dict[str, list[Document]]:
-        """Find documents.
-
-        :param query: Any text; a phrase in quotes must occur in what is found by words.
-        :param query_embedding: The query's embedding, as long as the store's.
-        :param filters: Haystack filters, used as the filter policy says; None for those of `__init__`.
-        :param top_k: How many documents at most; None for that of `__init__`.
-        :returns: `documents`, best first; `score` is the fused one, at most 1 ("score") or 2 / (rrf_k + 1) ("rrf").
-        :raises ConfigurationError: If `top_k` is below 1, or the embedding has another length than the store's.
-        """
-        documents = self.document_store.hybrid_retrieval(
-            query,
-            query_embedding,
-            filters=parameters.effective_filters(self.filter_policy, self.filters, filters),
-            top_k=check_at_least_one("top_k", self.top_k if top_k is None else top_k),
-            candidates=self.candidates,
-            fusion=self._fusion,
-        )
-        return {"documents": documents}
-
-    run_async = in_thread(run)
+    store_class = ElasticsearchStore

@@ -1,18 +1,13 @@
-"""Retrieval by words: BM25."""
+"""Retrieval by words: BM25, from a folder."""
 
-from typing import Any
+from haystack import component
 
-from haystack import Document, component, default_to_dict
-from haystack.document_stores.types import FilterPolicy
-
-from lodestone.components.asynchronous import in_thread
-from lodestone.components.retrievers import _parameters as parameters
+from lodestone.components.retrievers._bm25_retriever import BM25Retriever
 from lodestone.components.stores import FaissDocumentStore
-from lodestone.components.stores.settings import check_at_least_one
 
 
 @component
-class FaissBM25Retriever:
+class FaissBM25Retriever(BM25Retriever[FaissDocumentStore]):
     """Finds the documents that have a query's words in their headings or content.
 
     ### Usage example
@@ -24,60 +19,7 @@ class FaissBM25Retriever:
     documents = retriever.run(query="capital of France")["documents"]
     ```
 
-    :param document_store: Where to search.
-    :param filters: Haystack filters for every run; None for all documents.
-    :param top_k: How many documents at most.
-    :param filter_policy: Filters given to `run` "replace" those given here, or are "merge"d with them.
-    :raises ConfigurationError: If a parameter is not among the valid ones.
+    Parameters and outputs are those of `BM25Retriever`.
     """
 
-    def __init__(
-        self,
-        document_store: FaissDocumentStore,
-        filters: dict[str, Any] | None = None,
-        top_k: int = 10,
-        filter_policy: str | FilterPolicy = "replace",
-    ) -> None:
-        self.document_store = parameters.check_store(document_store, FaissDocumentStore)
-        self.filters = filters
-        self.top_k = check_at_least_one("top_k", top_k)
-        self.filter_policy = parameters.check_policy(filter_policy)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The component as a dictionary of its parameters."""
-        return default_to_dict(
-            self,
-            document_store=self.document_store.to_dict(),
-            filters=self.filters,
-            top_k=self.top_k,
-            filter_policy=self.filter_policy.value,
-        )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "FaissBM25Retriever":
-        """The component that `to_dict` described.
-
-        :param data: What `to_dict` returned.
-        """
-        return parameters.retriever_from_dict(cls, data, FaissDocumentStore)
-
-    @component.output_types(documents=list[Document])
-    def run(
-        self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
-    ) -> dict[str, list[Document]]:
-        """Find documents.
-
-        :param query: Any text; a phrase in quotes must occur.
-        :param filters: Haystack filters, used as the filter policy says; None for those of `__init__`.
-        :param top_k: How many documents at most; None for that of `__init__`.
-        :returns: `documents`, best first; `score` is BM25's.
-        :raises ConfigurationError: If `top_k` is below 1.
-        """
-        documents = self.document_store.bm25_retrieval(
-            query,
-            filters=parameters.effective_filters(self.filter_policy, self.filters, filters),
-            top_k=check_at_least_one("top_k", self.top_k if top_k is None else top_k),
-        )
-        return {"documents": documents}
-
-    run_async = in_thread(run)
+    store_class = FaissDocumentStore
