@@ -109,8 +109,9 @@ def main() -> None:
         file.stem: read(file, count, arguments.precision) for file, count in zip(arguments.data, counts, strict=False)
     }
     first = next(iter(samples))
-    for name, sample in samples.items():
-        print(f"{name}: {len(sample)} questions, {int((~sample.answerable).sum())} of them unanswerable")
+    for (name, sample), count in zip(samples.items(), counts, strict=False):
+        asked = f"{name}: {len(sample)} of {count} questions found passages"
+        print(f"{asked}, {int((~sample.answerable).sum())} of them are unanswerable")
     own = samples[first]
     answers = halves(own, lambda rest, seen: calibrated(rest, fit_calibration(seen.labelled)))
     if arguments.peer_python is not None:

@@ -36,14 +36,14 @@ class Answers:
 class Sample:
     """Questions with what was read, prepared once.
 
-    :param readings: They.
+    :param readings: They. Those for which no passage was found are left out: no rule has a choice there.
     """
 
     def __init__(self, readings: Sequence[Reading]) -> None:
-        self.readings = list(readings)
-        self.merged: list[list[MergedAnswer]] = [reading.merged() for reading in readings]
-        self.labelled: list[Labelled] = [reading.labelled() for reading in readings]
-        self.accepted = [reading.question.answers for reading in readings]
+        self.readings = [reading for reading in readings if reading.windows]
+        self.merged: list[list[MergedAnswer]] = [reading.merged() for reading in self.readings]
+        self.labelled: list[Labelled] = [reading.labelled() for reading in self.readings]
+        self.accepted = [reading.question.answers for reading in self.readings]
         self.answerable = np.array([bool(answers) for answers in self.accepted])
 
     def __len__(self) -> int:
