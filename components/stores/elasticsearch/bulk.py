@@ -27,6 +27,7 @@ _BUSY = (429, 502, 503, 504)
 _LONGEST_WAIT = 30.0
 _SEARCH_WAITS = (0.1, 0.5, 1.0)
 _SHOWN = 3
+_TOO_LARGE = "it is larger than a request may be (http.max_content_length of the cluster, 100 MB unless set)"
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,9 @@ class BulkWriter:
                 with explained(self._shown):
                     items = self._request(chunk)
             except LodestoneError as error:
+                if isinstance(error.__cause__, ApiError) and error.__cause__.status_code == 413 and len(chunk) == 1:
+                    written.refused[chunk[0].id] = _TOO_LARGE
+                    return written
                 if last or not _may_pass(error):
                     raise
                 sent_before = True
