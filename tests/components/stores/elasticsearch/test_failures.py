@@ -222,6 +222,19 @@ def test_a_document_larger_than_a_request_may_be_is_told_by_id() -> None:
             client_of_many.write([Action("index", "docs", name) for name in ("1", "2")])
 
 
+def test_a_document_that_the_heap_never_takes_is_refused_at_once() -> None:
+    reason = "rejected execution of coordinating operation [all_bytes=0, coordinating_operation_bytes={}, {}=41943040]"
+    for size, refused in ((45_006_264, {"large"}), (41_000_000, set())):
+        told = reason.format(size, "max_coordinating_bytes")
+        with stub(429, {"error": {"type": "rejected", "reason": told}}) as url, Elasticsearch(url) as client:
+            writer = BulkWriter(client, BulkSettings(10, 1, 0, 1.0), "there")
+            if not refused:
+                with pytest.raises(LodestoneError, match="not able to answer now"):
+                    writer.write([Action("index", "docs", "small")])
+                continue
+            assert set(writer.write([Action("index", "docs", "large")]).refused) == refused
+
+
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELASTICSEARCH_URL", "")
     assert ElasticsearchStore().path == "http://localhost:9200/lodestone"
