@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lodestone.indexing.job_record import JobRecord
     from lodestone.indexing.worker_process import WorkerProcess
 
+_NEXT = "-next"  # what the name of an index that is being built ends in
+
 
 @resumable()
 def index(
@@ -158,9 +160,14 @@ def _run(
     stages = cut_at_embedder(load_pipeline(definition.pipeline, index=definition.index))
     serving = stages.document_store
     shown = str(serving.path)
+    if str(getattr(serving, "index", "")).endswith(_NEXT):
+        raise ConfigurationError(
+            f"{shown}: a name that ends in {_NEXT} is for the index that --swap builds: name another; what is in it "
+            "moves there by `lodestone store export` and `import`"
+        )
     if swap:
         swapping.check_swap(serving, definition.sources)
-        stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}-next"))
+        stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}{_NEXT}"))
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     events = EventStream(print_json, {"index": shown}) if as_json else None
     tracker = Tracker() if events is None else events

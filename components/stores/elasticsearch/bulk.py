@@ -1,6 +1,7 @@
 """Writing many documents: in requests of bounded size, several at once, again where the cluster was busy."""
 
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ _BUSY = (429, 502, 503, 504)
 _LONGEST_WAIT = 30.0
 _SEARCH_WAITS = (0.1, 0.5, 1.0)
 _SHOWN = 3
+_PRESSURE = re.compile(r"coordinating_operation_bytes=(\d+), max_coordinating_bytes=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,9 @@ class BulkWriter:
                 with explained(self._shown):
                     items = self._request(chunk)
             except LodestoneError as error:
+                if len(chunk) == 1 and (too_large := _too_large(error)):
+                    written.refused[chunk[0].id] = too_large
+                    return written
                 if last or not _may_pass(error):
                     raise
                 sent_before = True
@@ -285,6 +290,16 @@ def _wait(settings: BulkSettings, attempt: int, reason: str) -> None:
     seconds = min(settings.first_wait * 2**attempt, _LONGEST_WAIT)
     logger.warning("writing is tried again in {seconds:.0f} s: {reason}", seconds=seconds, reason=reason)
     time.sleep(seconds)
+
+
+def _too_large(error: LodestoneError) -> str | None:
+    """Why a request of one document can never be taken, however often it is sent; None if it may."""
+    if isinstance(error.__cause__, ApiError) and error.__cause__.status_code == 413:
+        return "it is larger than a request may be (http.max_content_length of the cluster, 100 MB unless set)"
+    found = _PRESSURE.search(str(error))
+    if found is None or int(found[1]) <= int(found[2]):
+        return None
+    return f"it has {found[1]} bytes, and the cluster takes {found[2]} at once, a tenth of a node's heap"
 
 
 def _may_pass(error: LodestoneError) -> bool:

@@ -69,7 +69,7 @@ class Connection:
         if self.cloud_id is not None:
             return []
         if self.hosts is None:
-            return [url.strip() for url in os.environ.get(URL_VARIABLE, DEFAULT_URL).split(",")]
+            return [url.strip() for url in (os.environ.get(URL_VARIABLE) or DEFAULT_URL).split(",")]
         return [self.hosts] if isinstance(self.hosts, str) else list(self.hosts)
 
     @property

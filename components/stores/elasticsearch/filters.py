@@ -1,12 +1,14 @@
 """Haystack's metadata filters as Elasticsearch queries.
 
 What a filter means is what `haystack.utils.filters.document_matches_filter` says, save that dates are compared to the
-millisecond, one without a time zone is taken to be in UTC, and values that cannot be ordered do not match instead of
-raising an error. A malformed filter is always refused.
+millisecond, one without a time zone is taken to be in UTC, whole numbers beyond 2^53 are ordered as doubles, and values
+that cannot be ordered do not match instead of raising an error. A malformed filter is always refused.
 """
 
+import contextlib
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date as day
 from datetime import datetime
 from typing import Any
@@ -15,7 +17,8 @@ from haystack.errors import FilterError
 from haystack.utils.filters import COMPARISON_OPERATORS, LOGICAL_OPERATORS
 
 from lodestone.components.stores.dates import ORDERING, iso_date
-from lodestone.components.stores.elasticsearch.values import date_term, field_name, json_term, term_of
+from lodestone.components.stores.elasticsearch.values import date_term, field_name, json_term, term_of, terms_of
+from lodestone.components.stores.encoding import encode_meta
 
 Query = dict[str, Any]
 ALL: Query = {"match_all": {}}
@@ -23,6 +26,8 @@ NONE: Query = {"match_none": {}}
 MAX_DEPTH = 20  # Elasticsearch's own limit is 30 nested queries
 _NOT_INDEXED = ("content", "blob", "score", "embedding", "sparse_embedding", "meta")
 _RANGES = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+_MOST_TERMS = 65_536  # of one query, Elasticsearch's own limit
+_EXACT = 2**53  # up to here a double tells all whole numbers apart
 
 
 def to_query(filters: dict[str, Any] | None) -> Query:
@@ -97,7 +102,7 @@ def _equal(path: str, value: Any) -> Query:
     if isinstance(value, datetime):
         return {"term": {f"date.{name}": date_term(value)}}
     if isinstance(value, int | float):
-        return {"term": {f"number.{name}": float(value)}} if _is_number(value) else NONE
+        return _same_number(name, value)
     if isinstance(value, str):
         date = iso_date(value)
         same: Query = {"term": {f"keyword.{name}": term_of(value)}}
@@ -110,20 +115,56 @@ def _equal(path: str, value: Any) -> Query:
     raise FilterError(f"{path!r} cannot be compared with {type(value).__name__}: {value!r:.80}")
 
 
+def _same_number(field: str, value: float) -> Query:
+    if not math.isfinite(value):
+        return NONE
+    if abs(value) > _EXACT:
+        # Doubles do not tell these apart. Their JSON is indexed, too.
+        return _terms(f"other.{field}", _spellings(value))
+    if value == 0:
+        # Which equal each other everywhere but in Elasticsearch.
+        return _terms(f"number.{field}", [0.0, -0.0])
+    return {"term": {f"number.{field}": float(value)}}
+
+
+def _spellings(value: float) -> list[str]:
+    """The terms of a large whole number, which documents have as an integer, of 64 bits or beyond, or as a float."""
+    whole = int(value)
+    spelled = [encode_meta({"": whole})]
+    with contextlib.suppress(OverflowError):
+        if float(whole) == whole:
+            spelled.append(encode_meta({"": float(whole)}))
+    return [terms_of(json.loads(text)[""])["other"] for text in spelled]
+
+
 def _one_of(name: str, values: list[Any]) -> Query:
     if name == "id":
         return _ids(values)
     path = name.removeprefix("meta.")
     field = field_name(path)
-    plain = [value for value in values if isinstance(value, str) and iso_date(value) is None]
-    numbers = [float(value) for value in values if isinstance(value, int | float) and _is_number(value)]
-    others = [value for value in values if not isinstance(value, int | float) and value not in plain]
-    parts: list[Query] = [_equal(path, value) for value in others]
-    if plain:
-        parts.append({"terms": {f"keyword.{field}": [term_of(value) for value in plain]}})
-    if numbers:
-        parts.append({"terms": {f"number.{field}": numbers}})
+    texts: list[str] = []
+    numbers: list[float] = []
+    large: list[str] = []
+    parts: list[Query] = []
+    for value in values:
+        if isinstance(value, str) and iso_date(value) is None:
+            texts.append(term_of(value))
+        elif isinstance(value, int | float) and value and abs(value) <= _EXACT:
+            numbers.append(float(value))
+        elif isinstance(value, int | float) and math.isfinite(value) and value:
+            large += _spellings(value)
+        else:
+            parts.append(_equal(path, value))
+    for kind, terms in (("keyword", texts), ("number", numbers), ("other", large)):
+        if terms:
+            parts.append(_terms(f"{kind}.{field}", terms))
     return _any(parts)
+
+
+def _terms(field: str, terms: Sequence[str | float]) -> Query:
+    """One of some terms, however many."""
+    starts = range(0, len(terms), _MOST_TERMS)
+    return _any([{"terms": {field: list(terms[start : start + _MOST_TERMS])}} for start in starts])
 
 
 def _ordering(name: str, operator: str, value: Any) -> Query:
@@ -142,6 +183,9 @@ def _ordering(name: str, operator: str, value: Any) -> Query:
         if math.isnan(value):
             return NONE
         limit = math.copysign(1e308, value) if abs(value) >= 1e308 else float(value)
+        if limit == 0:
+            # Elasticsearch puts -0.0 before 0.0.
+            limit = 0.0 if operator in (">", "<=") else -0.0
         return {"range": {f"number.{field}": {bound: limit}}}
     raise FilterError(f"{name!r} cannot be ordered against {type(value).__name__}: {value!r:.80}")
 
@@ -153,10 +197,6 @@ def _date(text: str) -> datetime:
         raise FilterError(
             f"Can't compare strings using operators {', '.join(ORDERING)}: {text!r} is no ISO formatted date."
         ) from None
-
-
-def _is_number(value: float) -> bool:
-    return math.isfinite(value) and abs(value) < 1e308
 
 
 def _ids(values: list[Any]) -> Query:

@@ -83,17 +83,21 @@ class Generations:
         """
         found = self._found()
         actions: list[dict[str, Any]] = []
+        replaced: set[str] = set()
         for suffix in ("", "-ledger"):
             alias, building = f"{self._alias}{suffix}", f"{self._alias}{NEXT}{suffix}"
             new = [name for name, about in found.items() if building in about["aliases"]]
             if len(new) != 1:
                 raise ConfigurationError(f"there is no index {building} to put in the place of {self._shown}")
             old = [name for name, about in found.items() if alias in about["aliases"]]
+            replaced.update(old)
             actions += [{"remove": {"index": name, "alias": alias}} for name in old]
             actions += [{"add": {"index": new[0], "alias": alias}}, {"remove": {"index": new[0], "alias": building}}]
         with explained(self._shown):
             self._client.indices.update_aliases(actions=actions)
+        # Where an older one was made to serve again, that is the one to go back to, and not the newest.
         outdated = [one.name for one in self.listed() if one.state == "old"]
+        outdated.sort(key=lambda name: name in replaced)
         doomed = outdated[: max(len(outdated) - keep, 0)]
         ledgers = {f"{name}-ledger" for name in doomed} & found.keys()
         if doomed:

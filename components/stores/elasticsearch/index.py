@@ -175,6 +175,11 @@ class PassageIndex:
         if len(found) > 1:
             raise ConfigurationError(f"{self.shown} is an alias of several indexes: {', '.join(sorted(found))}")
         concrete, about = next(iter(found.items()))
+        if concrete == self.name and "lodestone" in about["mappings"].get("_meta", {}):
+            raise ConfigurationError(
+                f"{self.shown} is one of the indexes behind an alias: give the alias, {self.name[:-7]!r}, as the name; "
+                "how an older index is made to serve again stands in docs/elasticsearch.md"
+            )
         if concrete == self.name:
             raise ConfigurationError(
                 f"{self.shown} is an index that Lodestone did not make: name another, or delete it"

@@ -62,6 +62,11 @@ def _of_answer(error: ApiError, where: str) -> LodestoneError:
         return ConfigurationError(f"{where}: these credentials do not allow that (403): {reason}")
     if status == 404 and error.error == "index_not_found_exception":
         return ConfigurationError(f"there is no index {where} any more; make one with `lodestone index PATH`")
+    if status == 413:
+        return ConfigurationError(
+            f"{where} refused a request as too large (413): set the store's bulk_bytes below what the cluster "
+            "(http.max_content_length), or a proxy before it, takes"
+        )
     if status in (429, 502, 503, 504):
         return LodestoneError(
             f"{where} is not able to answer now ({status}: {reason}): look at its health (GET /_cluster/health), and "

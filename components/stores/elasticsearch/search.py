@@ -18,6 +18,7 @@ from lodestone.components.stores.words import ENGLISH_STOP_WORDS, HEADINGS_WEIGH
 MAX_CANDIDATES = 10_000  # Elasticsearch's own limit, for vectors and for words
 _LEAST_CANDIDATES = 100
 _OVERSAMPLE = 2.0
+_MOST_WORDS = 400  # of a query; twice as many clauses are less than Elasticsearch takes on the smallest node, 1024
 _WORD = re.compile(r"\w+")
 _STOP_WORDS = frozenset(ENGLISH_STOP_WORDS.split())
 
@@ -151,6 +152,9 @@ def _words(index: PassageIndex, query: str, allowed: Query) -> Query:
     phrases, rest = split_phrases(query)
     if index.settings.language == "english":
         rest = _telling(rest)
+    words_of = _WORD.findall(rest)
+    if len(words_of) > _MOST_WORDS:
+        rest = " ".join(words_of[:_MOST_WORDS])
     must: list[Query] = [{"match_phrase": {"text": phrase}} for phrase in phrases]
     words: list[Query] = [{"match": {"text": rest}}] if rest.strip() else []
     if not must and not words:

@@ -13,6 +13,7 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.database import Database
 from lodestone.components.stores.elasticsearch.bulk import Action, RefusedDocumentsError
 from lodestone.components.stores.elasticsearch.filters import ALL
+from lodestone.components.stores.elasticsearch.generations import NEXT
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.ledger import LedgerIndex
 from lodestone.components.stores.elasticsearch.passages import STORED, to_document, to_source, to_vector_of
@@ -76,6 +77,8 @@ class TransferIndex(LedgerIndex):
         :raises ConfigurationError: If a line is wrong, with its number; if lines are missing; if the index is not
             empty, is being built, or was created with other settings.
         """
+        if self._passages.name.endswith(NEXT):
+            raise ConfigurationError(f"a name that ends in {NEXT} is for an index that is being built: name another")
         building = self._building()
         with (
             tempfile.TemporaryDirectory() as folder,

@@ -100,6 +100,39 @@ def _matches(filters: dict[str, Any], document: Document) -> bool:
     return not _raises(filters, document) and document_matches_filter(filters, document)
 
 
+def test_numbers_equal_what_they_equal_in_python(store: ElasticsearchStore) -> None:
+    numbers = [0, -0.0, False, 2**53 + 2, 2**53 + 3, 2.0**60, 2**60, 10**30, 1e30, 1e308, -(2**63), 0.5, 5e-324]
+    store.write_documents([Document(id=str(n), meta={"v": value}) for n, value in enumerate(numbers)])
+
+    def found(operator: str, value: Any) -> list[int]:
+        filters = {"field": "meta.v", "operator": operator, "value": value}
+        return sorted(int(document.id) for document in store.filter_documents(filters))
+
+    for value in (*numbers, 2**53 + 4, -1e308):
+        same = [n for n, number in enumerate(numbers) if number == value]
+        assert found("==", value) == found("in", [value, "x"]) == same, value
+        assert found("!=", value) == [n for n in range(len(numbers)) if n not in same], value
+    for zero in (0, 0.0, -0.0, False):
+        assert found("<=", zero) == [0, 1, 2, 10]
+        assert found("<", zero) == [10]
+        assert {0, 1, 2} <= set(found(">=", zero))
+        assert not {0, 1, 2} & set(found(">", zero))
+
+
+def test_a_filter_may_list_more_values_than_a_query_of_elasticsearch(store: ElasticsearchStore) -> None:
+    store.write_documents([Document(id="1", meta={"n": 69_999, "s": "v69999"}), Document(id="2", meta={"n": -1})])
+    for field, listed in (("n", list(range(70_000))), ("s", [f"v{n}" for n in range(70_000)])):
+        filters = {"field": f"meta.{field}", "operator": "in", "value": listed}
+        assert [document.id for document in store.filter_documents(filters)] == ["1"]
+
+
+def test_a_question_of_any_length_is_searched_for(store: ElasticsearchStore) -> None:
+    store.write_documents([Document(id="1", content="The ferry is green.", embedding=[1.0, 0.0])])
+    question = "ferry " + " ".join(f"word{n}" for n in range(20_000))
+    assert [document.id for document in store.bm25_retrieval(question)] == ["1"]
+    assert [document.id for document in store.hybrid_retrieval(question, [1.0, 0.0])] == ["1"]
+
+
 def test_dates_are_compared_as_moments(store: ElasticsearchStore) -> None:
     days = ["2024-01-31", "2024-02-01T00:00:00Z", "2024-02-01T02:00:00+02:00", "2024-02-01T00:00:00.001", "no date"]
     store.write_documents([Document(id=str(n), meta={"day": day}) for n, day in enumerate(days)])

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 from elasticsearch_server import NewStore, Server
 from haystack import Document
 from haystack.utils import Secret
 
 from lodestone import ElasticsearchStore
 from lodestone.components.errors import ConfigurationError, LodestoneError
-from lodestone.components.stores.elasticsearch.bulk import RefusedDocumentsError
+from lodestone.components.stores.elasticsearch.bulk import Action, BulkSettings, BulkWriter, RefusedDocumentsError
 from lodestone.components.stores.elasticsearch.mapping import LEDGER_MAPPINGS, IndexSettings
 from lodestone.indexing import IndexingJob, Report
 from lodestone.indexing.settings import Settings
@@ -38,6 +39,8 @@ def stub(status: int, body: dict[str, Any], product: str = "Elasticsearch") -> I
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -165,6 +168,29 @@ def test_an_index_with_another_mapping_is_refused(store: ElasticsearchStore) -> 
         store.write_documents([Document(content="one")])
 
 
+def test_an_index_behind_an_alias_is_not_called_foreign(store: ElasticsearchStore, new_store: NewStore) -> None:
+    store.write_documents([Document(content="one")])
+    with pytest.raises(ConfigurationError, match=f"behind an alias: give the alias, '{store.index}'"):
+        new_store(f"{store.index}-000001").count_documents()
+
+
+def test_the_index_that_one_went_back_to_outlasts_the_next_swap(new_store: NewStore) -> None:
+    store = new_store()
+    store.write_documents([Document(id="1", content="one")])
+    new_store(f"{store.index}-next").write_documents([Document(id="2", content="two")])
+    store.swap(1)
+    old, new = f"{store.index}-000001", f"{store.index}-000002"
+    back = [
+        {action: {"index": f"{name}{suffix}", "alias": f"{store.index}{suffix}"}}
+        for action, name in (("remove", new), ("add", old))
+        for suffix in ("", "-ledger")
+    ]
+    store.client.indices.update_aliases(actions=back)
+    new_store(f"{store.index}-next").write_documents([Document(id="3", content="three")])
+    assert store.swap(1) == [new]
+    assert [(one.name[-1], one.state) for one in store.generations()] == [("1", "old"), ("3", "serving")]
+
+
 def test_settings_that_an_index_was_not_made_with_are_refused(new_store: NewStore) -> None:
     store = new_store(similarity="dot_product")
     store.write_documents([Document(id="1", embedding=[1.0, 0.0])])
@@ -185,6 +211,33 @@ def test_documents_that_are_refused_are_told_by_id_and_the_others_written(store:
         store.write_documents([*good, bad])
     assert list(caught.value.reasons) == ["bad"]
     assert store.count_documents() == 20
+
+
+def test_a_document_larger_than_a_request_may_be_is_told_by_id() -> None:
+    with stub(413, {}) as url, Elasticsearch(url) as client:
+        writer = BulkWriter(client, BulkSettings(10, 1, 0, 1.0), "there")
+        assert "http.max_content_length" in writer.write([Action("index", "docs", "large")]).refused["large"]
+        client_of_many = BulkWriter(client, BulkSettings(10_000, 1, 0, 1.0), "there")
+        with pytest.raises(ConfigurationError, match=r"too large \(413\): set .*bulk_bytes below"):
+            client_of_many.write([Action("index", "docs", name) for name in ("1", "2")])
+
+
+def test_a_document_that_the_heap_never_takes_is_refused_at_once() -> None:
+    reason = "rejected execution of coordinating operation [all_bytes=0, coordinating_operation_bytes={}, {}=41943040]"
+    for size, refused in ((45_006_264, {"large"}), (41_000_000, set())):
+        told = reason.format(size, "max_coordinating_bytes")
+        with stub(429, {"error": {"type": "rejected", "reason": told}}) as url, Elasticsearch(url) as client:
+            writer = BulkWriter(client, BulkSettings(10, 1, 0, 1.0), "there")
+            if not refused:
+                with pytest.raises(LodestoneError, match="not able to answer now"):
+                    writer.write([Action("index", "docs", "small")])
+                continue
+            assert set(writer.write([Action("index", "docs", "large")]).refused) == refused
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELASTICSEARCH_URL", "")
+    assert ElasticsearchStore().path == "http://localhost:9200/lodestone"
 
 
 def folder_of_texts(folder: Path, count: int) -> Path:

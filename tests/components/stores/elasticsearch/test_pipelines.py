@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lodestone import ElasticsearchStore
+from lodestone.components.errors import ConfigurationError
 from lodestone.pipelines import load_pipeline
 from lodestone.pipelines.answering import QueryPipeline, Question
 
@@ -127,6 +128,20 @@ def test_an_index_is_built_anew_while_the_old_one_serves(
         assert (outcome.code, "would lack folders" in outcome.err) == (2, True)
     finally:
         store.client.indices.delete(index=sorted(store.client.indices.get(index=f"{name}-*").body))
+
+
+def test_the_name_of_an_index_that_is_being_built_is_nobody_elses(
+    elasticsearch_url: str, lodestone: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ELASTICSEARCH_URL", elasticsearch_url)
+    (tmp_path / "a.txt").write_text("Words.\n")
+    name = f"test-{uuid.uuid4().hex[:8]}-next"
+    outcome = lodestone("index", tmp_path / "a.txt", "--pipeline", "indexing_elasticsearch", "--index", name)
+    assert (outcome.code, "for the index that --swap builds" in outcome.err) == (2, True)
+    with ElasticsearchStore(index=name) as store, pytest.raises(ConfigurationError, match="ends in -next"):
+        store.import_from(tmp_path / "a.txt")
+    with ElasticsearchStore(index=name) as store:
+        assert not store.exists()
 
 
 def test_only_elasticsearch_swaps(lodestone: Callable[..., Any], tmp_path: Path) -> None:
