@@ -67,7 +67,7 @@ class FoundDocuments:
             yield self._source(row)
 
     def _rows(self, scope: Scope, files: Iterable[SourceFile]) -> Iterator[Row]:
-        root, folder, last = scope.root, f"{scope.folder}/", len(self._scopes) - 1
+        root, folder, last = scope.root, _folder(scope), len(self._scopes) - 1
         for file in files:
             self._number += 1
             content, path = file.content, file.path
@@ -83,12 +83,16 @@ class FoundDocuments:
         return SourceFile(
             root=root,
             path=path,
-            content=LocalFile(f"{scope.folder}/{path}") if content is None else from_json(content),
+            content=LocalFile(_folder(scope) + path) if content is None else from_json(content),
             size=size,
             mtime_ns=mtime_ns,
             shown=scope.show(path),
             columns=scope.columns if as_table else None,
         )
+
+
+def _folder(scope: Scope) -> str:
+    return scope.folder.rstrip("/") + "/"
 
 
 class Later:

@@ -11,7 +11,7 @@ from lodestone.components.errors import LodestoneError
 Row = tuple[Any, ...]
 
 # Of root and path BINARY order is that of Python, by code points.
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE found (
     root TEXT, path TEXT, number INTEGER, scope INTEGER, size INTEGER, mtime_ns INTEGER, as_table INTEGER,
     whole INTEGER, content TEXT, PRIMARY KEY (root, path)
@@ -26,7 +26,10 @@ CREATE TABLE found_copies (root TEXT, path TEXT, identity TEXT, PRIMARY KEY (roo
 CREATE TABLE counted (root TEXT, path TEXT, passages INTEGER, PRIMARY KEY (root, path)) WITHOUT ROWID;
 CREATE TABLE todo (number INTEGER PRIMARY KEY, root TEXT, path TEXT);
 CREATE TABLE later (number INTEGER PRIMARY KEY, root TEXT, path TEXT, document TEXT);
+CREATE INDEX later_by_path ON later (root, path);
 """
+# A full disk, a quota, a folder that may not be written to.
+_OF_THE_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _CACHE_KIB = 8 * 1024
 _AT_ONCE = 500
 
@@ -36,15 +39,17 @@ class JobTables:
 
     The file is SQLite's own, in the folder that TMPDIR names or else in that for temporary files; it has no name, so
     that nothing is left of it however the job ends. All methods may be called from any thread.
+
+    :param schema: Its tables.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, schema: str = SCHEMA) -> None:
         self.lock = threading.RLock()
         self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._connection.create_function("parent", 1, _parent, deterministic=True)
         self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.executescript(_SCHEMA)
+        self._connection.executescript(schema)
         # Never committed: whatever is wrong with it, the job ends, and the next one makes another.
         self._connection.execute("BEGIN")
 
@@ -89,7 +94,8 @@ class _explained:  # noqa: N801  (a context manager: a generator would cost more
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, sqlite3.Error):
+        # The low byte is the kind of error.
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _OF_THE_DISK:
             raise LodestoneError(
                 f"the job's temporary file could not be written or read ({error}): make room in the folder for "
                 "temporary files, or name another by the variable TMPDIR, and run the same command again"

@@ -129,15 +129,21 @@ class Plan:
 
     def is_lost(self, key: Key) -> bool:
         """Whether something is lost with a document that is gone: not with one that failed, nor with a table that has
-        rows now, nor with a row of what is one document now.
+        rows now, nor with a row of a table that is indexed as one document now.
 
         :param key: Root and path.
         """
         record, (root, path) = self.known.get(key), key
         if record is None or record.state == "failed" or self.rows.has_below(key):
             return False
-        table = self.found.get((root, _table(path))) if is_table(_table(path)) else None
-        return table is None or table.columns is not None
+        table = _table(path)
+        return not (is_table(table) and self._is_indexed((root, table)))
+
+    def _is_indexed(self, key: Key) -> bool:
+        """Whether the index holds a document as one by now."""
+        counted = self._tables.row("SELECT 1 FROM counted WHERE (root, path) = (?, ?)", key) is not None
+        record = self.known.get(key)
+        return counted or self.duplicates.is_found(key) or (record is not None and record.state != "failed")
 
     def outlived(self) -> Iterator[Key]:
         """Failures of tables as one that were read now, and of which the ledger has rows."""

@@ -10,10 +10,13 @@ from lodestone.indexing import archives
 from lodestone.indexing.archives import ArchiveError
 from lodestone.indexing.contents import LocalFile
 from lodestone.indexing.limits import Limits
+from lodestone.indexing.listing import Listing
 from lodestone.indexing.remote import RemoteError, list_files
 from lodestone.indexing.report import FileOutcome
 from lodestone.indexing.sources import Scope, SourceFile
 from lodestone.indexing.tables import is_table
+
+_LAST_NS = 2**63 - 1
 
 
 @dataclass
@@ -67,8 +70,9 @@ class Scanner:
         if scope.is_file:
             yield from self._look_at(top, scope.prefix, os.path.islink(top), scope, found)
             return
-        for entry, path in self._walk(top, scope.prefix, scope, found):
-            yield from self._look_at(entry.path, path, entry.is_symlink(), scope, found)
+        folder = scope.folder.rstrip("/")
+        for path, is_link in self._walk(top, scope.prefix, scope, found):
+            yield from self._look_at(f"{folder}/{path}", path, is_link, scope, found)
 
     def _remote_files(self, scope: Scope, found: Scan) -> Iterator[SourceFile]:
         try:
@@ -80,31 +84,27 @@ class Scanner:
             found.unreadable.append(FileOutcome(scope.shown, str(error), (scope.root, "")))
             found.hidden_behind.append("")
 
-    def _walk(self, folder: str, prefix: str, scope: Scope, found: Scan) -> Iterator[tuple[os.DirEntry[str], str]]:
-        """Files below a folder that are looked after, and their paths within the root."""
+    def _walk(self, folder: str, prefix: str, scope: Scope, found: Scan) -> Iterator[tuple[str, bool]]:
+        """Files below a folder that are looked after, by their paths within the root, and whether they are links."""
         try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            listing = Listing(folder)
         except OSError as error:
             shown = scope.show(prefix)
             reason = f"cannot be listed: {error.strerror or error}"
             found.unreadable.append(FileOutcome(shown, reason, (scope.root, prefix)))
             found.hidden_behind.append(prefix)
             return
-        folders = []
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            path = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if os.path.realpath(entry.path) != self.leave_out and not scope.patterns.leave_out(path):
-                    folders.append(entry)
-            elif entry.is_symlink() and entry.is_dir():
-                continue  # what it shows is found where it is, or is not of this root
-            elif scope.patterns.accept(path) or (self._opens(path) and not scope.patterns.leave_out(path)):
-                yield entry, path
-        for entry in folders:
-            yield from self._walk(entry.path, f"{prefix}{entry.name}/", scope, found)
+        with listing:
+            for name, _, is_link in listing.others():
+                path = prefix + name
+                if is_link and os.path.isdir(f"{folder}/{name}"):
+                    continue  # what it shows is found where it is, or is not of this root
+                if scope.patterns.accept(path) or (self._opens(path) and not scope.patterns.leave_out(path)):
+                    yield path, is_link
+            for name, _, _ in listing.folders():
+                path, inside = prefix + name, f"{folder.rstrip('/')}/{name}"
+                if os.path.realpath(inside) != self.leave_out and not scope.patterns.leave_out(path):
+                    yield from self._walk(inside, f"{path}/", scope, found)
 
     def _look_at(self, file: str, path: str, is_link: bool, scope: Scope, found: Scan) -> Iterator[SourceFile]:
         shown = scope.show(path)
@@ -120,14 +120,18 @@ class Scanner:
             return
         if not _is_utf8(path):
             found.unreadable.append(FileOutcome(shown, "its name is not UTF-8; rename it", (scope.root, path)))
-        elif not stat.S_ISREG(status.st_mode):
+            return
+        if not stat.S_ISREG(status.st_mode):
             found.skipped.append(FileOutcome(shown, "neither a file nor a folder"))
-        elif self._opens(path):
-            yield from self._look_into(Path(file), path, status.st_mtime_ns, scope, found)
+            return
+        # A time after the year 2262 fits into no database.
+        mtime_ns = min(status.st_mtime_ns, _LAST_NS)
+        if self._opens(path):
+            yield from self._look_into(Path(file), path, mtime_ns, scope, found)
         else:
             columns = scope.columns if is_table(path) else None
             content = LocalFile(file)
-            yield SourceFile(scope.root, path, content, status.st_size, status.st_mtime_ns, shown, columns)
+            yield SourceFile(scope.root, path, content, status.st_size, mtime_ns, shown, columns)
 
     def _opens(self, path: str) -> bool:
         return self.open_archives and archives.is_archive(path)
