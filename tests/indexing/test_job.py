@@ -134,6 +134,15 @@ def test_a_table_that_has_rows_now_asks_for_nothing(before: str, tmp_path: Path)
         assert [record.path for record in store.sources()] == ["t.jsonl/1"]
 
 
+def test_a_time_that_fits_into_no_database_is_no_reason_to_read_a_file_again(tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    (docs / "a.txt").write_text("from the future")
+    os.utime(docs / "a.txt", ns=(2**64, 2**64))
+    assert small_jobs.index_texts(index, docs).indexed == 1
+    assert small_jobs.index_texts(index, docs).unchanged == 1
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_rows_of_a_table_that_is_one_file_now_are_not_missed_unless_it_fails(reads: bool, tmp_path: Path) -> None:
     docs, index = tmp_path / "docs", tmp_path / "index"
