@@ -34,6 +34,24 @@ _CACHE_KIB = 8 * 1024
 _AT_ONCE = 500
 
 
+class _Explained:
+    """Says errors of the disk in words. No generator: that would cost as much as the statements themselves."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        # The low byte is the kind of error.
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _OF_THE_DISK:
+            raise LodestoneError(
+                f"the job's temporary file could not be written or read ({error}): make room in the folder for "
+                "temporary files, or name another by the variable TMPDIR, and run the same command again"
+            ) from error
+
+
+_EXPLAINED = _Explained()
+
+
 class JobTables:
     """A database for the time of a job: what is small stays in memory, the rest goes to a temporary file.
 
@@ -58,26 +76,26 @@ class JobTables:
 
         :returns: How many rows it has changed.
         """
-        with self.lock, _explained():
+        with self.lock, _EXPLAINED:
             return self._connection.execute(sql, parameters).rowcount
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement that writes once for each row, as they come."""
-        with self.lock, _explained():
+        with self.lock, _EXPLAINED:
             self._connection.executemany(sql, rows)
 
     def row(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Row | None:
         """The first row of a query; None if there is none."""
-        with self.lock, _explained():
+        with self.lock, _EXPLAINED:
             found: Row | None = self._connection.execute(sql, parameters).fetchone()
             return found
 
     def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Iterator[Row]:
         """The rows of a query, some at a time; the tables that it reads must not be written meanwhile."""
-        with self.lock, _explained():
+        with self.lock, _EXPLAINED:
             cursor = self._connection.execute(sql, parameters)
         while True:
-            with self.lock, _explained():
+            with self.lock, _EXPLAINED:
                 found = cursor.fetchmany(_AT_ONCE)
             if not found:
                 return
@@ -87,19 +105,6 @@ class JobTables:
         """Forget everything."""
         with suppress(sqlite3.Error):
             self._connection.close()
-
-
-class _explained:  # noqa: N801  (a context manager: a generator would cost more than most statements)
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        # The low byte is the kind of error.
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _OF_THE_DISK:
-            raise LodestoneError(
-                f"the job's temporary file could not be written or read ({error}): make room in the folder for "
-                "temporary files, or name another by the variable TMPDIR, and run the same command again"
-            ) from error
 
 
 def _parent(path: str) -> str:

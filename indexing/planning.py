@@ -9,10 +9,11 @@ from lodestone.components.stores import SourceRecord
 from lodestone.indexing.contents import LocalFile, Text
 from lodestone.indexing.conversion import Task
 from lodestone.indexing.duplicates import Duplicates
-from lodestone.indexing.found import FoundDocuments, Later
+from lodestone.indexing.found import FoundDocuments
 from lodestone.indexing.held import HeldDocuments
 from lodestone.indexing.job_tables import JobTables
 from lodestone.indexing.key_set import Key, KeySet
+from lodestone.indexing.later import Later
 from lodestone.indexing.report import FileOutcome
 from lodestone.indexing.retrying import is_wanted
 from lodestone.indexing.scanning import Scan
