@@ -40,8 +40,8 @@ office ticket season refund luggage bicycle livestock safety drill lifeboat lant
 departs arrives cancelled delayed every other week before after during winter summer of and to in for with
 """
 
-# Runs the command line, and prints peaks of memory in the end. Not by getrusage for the process itself: that begins with
-# what this one had when it started it.
+# Runs the command line, and prints peaks of memory in the end. Not by getrusage for the process itself: that begins
+# with what this one had when it started it.
 WATCHED = """
 import json, resource, threading, time
 from lodestone.commands import main
