@@ -1,7 +1,12 @@
 """How fast a job indexes, what it needs of memory, and what a run over unchanged files costs.
 
+<<<<<<< HEAD
     python benchmarks/index_speed.py --data FOLDER [--workers N] [--own]
     python benchmarks/index_speed.py --documents 10000 [--workers N] [--pipeline P]
+=======
+    python benchmarks/index_speed.py --data FOLDER [--workers N]
+    python benchmarks/index_speed.py --documents 10000 [50000 ...] [--workers N] [--pipeline P]
+>>>>>>> memory
 
 With --data, the passages a second of a job over FOLDER, against three others over the same passages:
 
@@ -13,8 +18,10 @@ With --data, the passages a second of a job over FOLDER, against three others ov
 `--own` leaves out the last two, which take long over a large folder.
 
 With --documents, so many generated texts of about 100 words are indexed by `lodestone index`, and then again,
-unchanged; printed are the passages a second, the job's and its largest worker's peak memory, and the files a second of
-the second run. `--pipeline` may name a definition without an embedder, whose memory shows what the job itself needs.
+unchanged; printed are the files and passages a second, and the job's and its largest worker's peak memory. The job's is
+said in two parts: what it has allocated, looked at ten times a second, and what is at most in memory of files that it
+has mapped, libraries and the index of words, which the system takes back when it needs the room. `--pipeline` may name
+a definition without an embedder, whose memory shows what the job itself needs.
 """
 
 import argparse
@@ -40,13 +47,36 @@ office ticket season refund luggage bicycle livestock safety drill lifeboat lant
 departs arrives cancelled delayed every other week before after during winter summer of and to in for with
 """
 
+# Runs the command line, and prints peaks of memory in the end. Not by getrusage for the process itself: that begins
+# with what this one had when it started it.
+WATCHED = """
+import json, resource, threading, time
+from lodestone.commands import main
+peaks = {"RssAnon": 0, "RssFile": 0, "VmHWM": 0}
+def look():
+    with open("/proc/self/status") as status:
+        values = dict(line.split(":", 1) for line in status)
+    for name in peaks:
+        peaks[name] = max(peaks[name], int(values[name].split()[0]) // 1024)
+def watch():
+    while True:
+        look()
+        time.sleep(0.1)
+threading.Thread(target=watch, daemon=True).start()
+try:
+    main()
+finally:
+    look()
+    print(json.dumps({**peaks, "worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024}))
+"""
+
 
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", type=Path, help="folder of files to index")
-    what.add_argument("--documents", type=int, help="number of documents to generate")
+    what.add_argument("--documents", type=int, nargs="+", help="numbers of documents to generate")
     parser.add_argument("--own", action="store_true", help="compare with our own embedder only")
     parser.add_argument("--workers", type=int, help="processes that convert")
     parser.add_argument("--pipeline", default="indexing_faiss")
@@ -56,7 +86,8 @@ def main() -> None:
         if arguments.data is not None:
             compare(arguments.data, Path(folder), arguments)
         else:
-            measure(arguments.documents, Path(folder), arguments)
+            for documents in arguments.documents:
+                measure(documents, Path(folder) / str(documents), arguments)
 
 
 def compare(data: Path, folder: Path, arguments: argparse.Namespace) -> None:
@@ -149,12 +180,14 @@ def run_plain(pipeline: Pipeline, files: list[Path]) -> None:
 def measure(documents: int, folder: Path, arguments: argparse.Namespace) -> None:
     """Index generated documents twice, each time in a process of its own."""
     generate(documents, folder / "docs")
-    print(f"{documents:,} documents{'':8}seconds   files/s  passages/s  job MiB  worker MiB")
+    title = f"{documents:,} documents"
+    print(f"{title:23}  seconds   files/s  passages/s  job MiB  allocated  mapped  worker MiB")
     for name in ("first run", "second run, unchanged"):
-        report, job, worker = index(folder / "docs", folder / "index", arguments)
+        report, peaks = index(folder / "docs", folder / "index", arguments)
         seconds = report["seconds"]
         rates = f"{seconds:9.1f}{report['files'] / seconds:10.0f}{report['passages'] / seconds:12.0f}"
-        print(f"{name:23}{rates}{job:9}{worker:12}", flush=True)
+        memory = f"{peaks['VmHWM']:9}{peaks['RssAnon']:11}{peaks['RssFile']:8}{peaks['worker']:12}"
+        print(f"{name:23}{rates}{memory}", flush=True)
 
 
 def generate(documents: int, folder: Path) -> None:
@@ -167,23 +200,14 @@ def generate(documents: int, folder: Path) -> None:
         (folder / f"{number // 1000:04}" / f"{number:07}.txt").write_text(f"Report {number}\n\n{text}.\n")
 
 
-def index(data: Path, folder: Path, arguments: argparse.Namespace) -> tuple[dict[str, Any], int, int]:
-    """Run the command: its report, its peak memory and that of its largest worker, in MiB."""
-    code = (
-        "import json, resource, sys\n"
-        "from lodestone.commands import main\n"
-        "try:\n    main()\n"
-        "finally:\n"
-        "    peaks = [resource.getrusage(who).ru_maxrss // 1024\n"
-        "             for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
-        "    print(json.dumps(peaks))\n"
-    )
+def index(data: Path, folder: Path, arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, int]]:
+    """Run the command: its report, and its peaks of memory in MiB."""
     options = ["--json", "--index", str(folder), "--pipeline", arguments.pipeline]
     options += ["--workers", str(arguments.workers)] if arguments.workers is not None else []
-    command = [sys.executable, "-c", code, "index", str(data), *options]
+    command = [sys.executable, "-c", WATCHED, "index", str(data), *options]
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
     report, peaks = map(json.loads, output.splitlines()[-2:])
-    return report, *peaks
+    return report, peaks
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Where the bytes of a document are, in a form that a worker process can be sent."""
 
+import json
 import lzma
 import zipfile
 import zlib
@@ -121,6 +122,33 @@ class Text:
         if len(data) > most:
             raise TooLargeError
         return data
+
+
+_KINDS: dict[str, type[LocalFile | RemoteFile | ZipMember | TarMember | Text]] = {
+    kind.__name__: kind for kind in (LocalFile, RemoteFile, ZipMember, TarMember, Text)
+}
+
+
+def to_json(content: Content) -> str:
+    """Where the bytes of a document are, as JSON.
+
+    :param content: One of the kinds of this module.
+    """
+    kind = type(content)
+    values = [getattr(content, name) for name in kind.__dataclass_fields__]  # type: ignore[attr-defined]
+    return json.dumps([kind.__name__, *(str(each) if isinstance(each, Path) else each for each in values)])
+
+
+def from_json(text: str) -> Content:
+    """What `to_json` wrote.
+
+    :param text: JSON.
+    """
+    name, *values = json.loads(text)
+    kind = _KINDS[name]
+    if kind in (ZipMember, TarMember):
+        values[0] = Path(values[0])
+    return kind(*values)
 
 
 def open_url(url: str) -> BinaryIO:

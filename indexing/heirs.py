@@ -2,15 +2,18 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.conversion import Task
-from lodestone.indexing.planning import Key, Plan
+from lodestone.indexing.key_set import Key
+from lodestone.indexing.planning import Plan
 from lodestone.indexing.report import Report
 from lodestone.indexing.scanning import Scanner
 from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import Scope, SourceFile
+
+_NAMED = 3
 
 
 class Finder:
@@ -18,20 +21,18 @@ class Finder:
 
     :param store: The store.
     :param plan: What the job has to do.
-    :param sources: What was found in its sources, by root and path.
     :param scanner: Looks for what is elsewhere.
     """
 
-    def __init__(self, store: SourceStore, plan: Plan, sources: Mapping[Key, SourceFile], scanner: Scanner) -> None:
+    def __init__(self, store: SourceStore, plan: Plan, scanner: Scanner) -> None:
         self.plan = plan
         self._store = store
-        self._sources = sources
         self._scanner = scanner
         self._roots = store.roots()
 
     def is_ours(self, key: Key) -> bool:
         """Whether a document is in the job's sources."""
-        return key in self._sources or key in self.plan.rows
+        return key in self.plan.found or key in self.plan.rows
 
     def find(self, keys: list[Key]) -> list[SourceFile]:
         """Find documents.
@@ -39,12 +40,13 @@ class Finder:
         :param keys: Root and path of each.
         :returns: Those that are there, by root and path.
         """
-        found = {(source.root, source.path): source for source in self.plan.found_again(self._sources, keys)}
+        found = {(source.root, source.path): source for source in self.plan.found_again(keys)}
         for key in keys:
             if not self.is_ours(key):
                 record, source = self._store.source(*key), self._elsewhere(*key)
                 if record is not None and source is not None:
-                    self.plan.known[key], found[key] = record, source
+                    self.plan.known.adopt(record)
+                    found[key] = source
         return [found[key] for key in sorted(found)]
 
     def _elsewhere(self, root: str, path: str) -> SourceFile | None:
@@ -67,28 +69,36 @@ def pass_on(finder: Finder, work: Callable[[Iterator[Task]], None], report: Repo
     :param stop: Set when the job is to end.
     """
     duplicates, later = finder.plan.duplicates, finder.plan.later
+    has_later = len(later) > 0
     while not stop.is_set():
+        found: Iterable[SourceFile]
         if heirs := duplicates.heirs():
             # They were counted before, as what they were until now.
             report.unchanged -= sum(finder.is_ours(key) and not duplicates.is_found(key) for key in heirs)
             found = finder.find(heirs)
-        elif later:
-            found, later = later, []
+        elif has_later:
+            found, has_later = later, False
         else:
             break
         if found:
             work(Task(source) for source in found)
-    if not stop.is_set() and (orphans := duplicates.orphans()):
+    if not stop.is_set() and (warning := _missing(duplicates.orphans())) is not None:
         report.incomplete = True
-        report.warnings.append(_missing(orphans))
+        report.warnings.append(warning)
 
 
-def _missing(orphans: list[Key]) -> str:
-    """What to do about copies that could not be converted."""
-    named = ", ".join(printable(f"{root}/{path}") for root, path in orphans[:3])
-    more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
-    roots = ", ".join(sorted({printable(root) for root, _ in orphans}))
+def _missing(orphans: Iterable[Key]) -> str | None:
+    """What to do about copies that could not be converted; None if there are none."""
+    named: list[str] = []
+    count, roots = 0, set()
+    for root, path in orphans:
+        count += 1
+        roots.add(printable(root))
+        named += [printable(f"{root}/{path}")] if count <= _NAMED else []
+    if not count:
+        return None
+    more = f" and {count - _NAMED} more" if count > _NAMED else ""
     return (
-        f"{named}{more}: the index lacks what is in there, as it was held for files that are gone or have changed; "
-        f"run `lodestone index` on {roots}, too"
+        f"{', '.join(named)}{more}: the index lacks what is in there, as it was held for files that are gone or have "
+        f"changed; run `lodestone index` on {', '.join(sorted(roots))}, too"
     )

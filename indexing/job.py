@@ -14,18 +14,23 @@ from lodestone.indexing.archives import Scratch, no_scratch
 from lodestone.indexing.conversion import Rules, Task
 from lodestone.indexing.executors import Executor, LocalExecutor, Work
 from lodestone.indexing.heirs import Finder, pass_on
+from lodestone.indexing.job_tables import JobTables
+from lodestone.indexing.key_set import Key
 from lodestone.indexing.metadata import MetadataRules
-from lodestone.indexing.planning import Key, Plan
+from lodestone.indexing.planning import Plan
 from lodestone.indexing.progress import FileDone, Progress
 from lodestone.indexing.report import Copy, Report
 from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
 from lodestone.indexing.showing import printable
-from lodestone.indexing.sources import Scope, Source, SourceFile, find_scopes
+from lodestone.indexing.sources import Scope, Source, find_scopes
 from lodestone.indexing.stopping import stopped_by_signals
 from lodestone.indexing.writing import BatchWriter
 from lodestone.pipelines.models import check_embedding_model, remember_embedding_model
 from lodestone.pipelines.stages import IndexingStages
+
+# So many documents are deleted in one transaction.
+_AT_ONCE = 10_000
 
 
 class IndexingJob:
@@ -123,32 +128,35 @@ class IndexingJob:
         leave_out = str(Path(self._store.path).resolve())
         unpacked = scratch.folder if self._executor.is_local else no_scratch
         scanner = Scanner(self._settings.limits, unpacked, self._settings.archives, leave_out)
-        if only is None:
+        with closing(JobTables()) as tables:
+            plan = Plan(tables, self._fingerprint(), verify, only)
+            scans = self._scans(scanner, scopes, plan)
+            plan.learn(self._store.sources(), {scope.root for scope in scopes})
+            self._index(scans, plan)
+            if not self._stop.is_set():
+                self._note_gone(scans, plan, prune)
+                for part in plan.doomed.parts(_AT_ONCE):
+                    plan.duplicates.leave(part)
+                find = Finder(self._store, plan, scanner)
+                pass_on(find, lambda tasks: self._work(tasks, plan), self._report, self._stop)
+                self._delete(plan)
+            self._report.duplicates = [
+                Copy(self._shown(copy, scopes), self._shown(owner, scopes)) for copy, owner in plan.duplicates.found()
+            ]
+
+    def _scans(self, scanner: Scanner, scopes: list[Scope], plan: Plan) -> list[tuple[Scope, Scan]]:
+        """Look for all documents; what was found besides in each source that has anything."""
+        if plan.only is None:
             scans = [(scope, scanner.scan(scope)) for scope in scopes]
         else:
-            scans = retrying.scans_of(scanner, scopes, only)
-        for scope, found in scans:
-            if found.is_empty:
+            scans = retrying.scans_of(scanner, scopes, plan.only)
+        filled = []
+        for scope, scan in scans:
+            if plan.found.add(scope, scan.files) or scan.has_others:
+                filled.append((scope, scan))
+            elif plan.only is None:
                 raise ConfigurationError(f"{scope.why_empty}; nothing was changed")
-        plan = Plan({}, self._fingerprint(), verify, only)
-        roots = {scope.root for scope in scopes}
-        for record in self._store.sources():
-            plan.duplicates.add(record)
-            if record.root in roots:
-                plan.known[record.root, record.path] = record
-        sources = {(source.root, source.path): source for _, found in scans for source in found.files}
-        self._index(scans, sources, plan)
-        if not self._stop.is_set():
-            gone = self._gone(scans, plan, prune) if only is None else plan.outlived(sources)
-            plan.duplicates.leave(gone)
-            find = Finder(self._store, plan, sources, scanner)
-            pass_on(find, lambda tasks: self._work(tasks, plan), self._report, self._stop)
-            if gone and not self._stop.is_set():
-                self._store.delete_sources(gone)
-                self._report.deleted += sum(plan.known[key].state != "failed" for key in gone)
-        self._report.duplicates = [
-            Copy(self._shown(copy, scopes), self._shown(owner, scopes)) for copy, owner in plan.duplicates.found()
-        ]
+        return filled
 
     def _fingerprint(self) -> str:
         """What decides what comes out: the pipeline, and the rules for metadata where there are any."""
@@ -156,28 +164,28 @@ class IndexingJob:
             return self._stages.fingerprint
         return hashlib.sha256(f"{self._stages.fingerprint} {self._rules.metadata}".encode()).hexdigest()
 
-    def _index(self, scans: list[tuple[Scope, Scan]], sources: dict[Key, SourceFile], plan: Plan) -> None:
+    def _index(self, scans: list[tuple[Scope, Scan]], plan: Plan) -> None:
         for scope, found in scans:
             self._report.failed.extend(found.unreadable)
             self._report.skipped.extend(found.skipped)
             self._store.set_root(scope.root, scope.folder)
         # A copy of what is gone is somebody's copy no more, even if what is gone is so much that it stays.
         if plan.only is None:
-            plan.duplicates.leave([key for scope, found in scans for key in plan.gone(scope, found, sources)])
-        plan.put_off(sources, int(self._settings.limits.megabytes * 2**20))
-        later = {(source.root, source.path) for source in plan.later}
-        todo = [source for key, source in sources.items() if key not in later and not plan.is_current(source)]
-        tables = sum(source.columns is not None for source in todo)
+            for scope, scan in scans:
+                plan.duplicates.leave(plan.gone(scope, scan, is_read=False))
+        plan.put_off(int(self._settings.limits.megabytes * 2**20))
+        (files, tables), later = plan.found.count(), len(plan.later)
+        new, size = plan.find_todo()
         remember_embedding_model(self._store, self._stages.embedder)
         left_out = [
             FileDone(each.path, "failed", reason=each.reason, unread=each.unread) for each in self._report.failed
         ]
         left_out += [FileDone(each.path, "skipped", reason=each.reason) for each in self._report.skipped]
-        self._progress.start(len(todo), sum(source.size for source in todo), left_out)
-        if todo:
-            self._work(plan.tasks(todo), plan)
-        self._report.files = len(sources) - tables + len(plan.rows)
-        self._report.unchanged += len(sources) - len(todo) - len(later) + plan.unchanged_rows
+        self._progress.start(new, size, left_out)
+        if new:
+            self._work(plan.tasks(plan.todo()), plan)
+        self._report.files = files - tables + len(plan.rows)
+        self._report.unchanged += files - new - later + plan.unchanged_rows
         self._report.skipped.extend(plan.repeated_rows)
 
     def _work(self, tasks: Iterator[Task], plan: Plan) -> None:
@@ -190,20 +198,26 @@ class IndexingJob:
         scope = next((scope for scope in scopes if scope.root == root and scope.holds(path)), None)
         return printable(f"{root}/{path}") if scope is None else scope.show(path)
 
-    def _gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> list[Key]:
-        """What is to be deleted."""
-        here = {(source.root, source.path) for _, found in scans for source in found.files if source.columns is None}
-        here |= plan.rows
-        doomed: dict[Key, None] = {}
-        for scope, found in scans:
-            gone = plan.gone(scope, found, here)
-            lost = plan.lost(gone)
-            if lost and not prune and len(lost) * 2 > (held := plan.held(scope)):
+    def _note_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:
+        """Note what is to be deleted."""
+        if plan.only is not None:
+            plan.doomed.update(plan.outlived())
+            return
+        for scope, scan in scans:
+            lost = sum(plan.is_lost(key) for key in plan.gone(scope, scan, is_read=True))
+            stays = bool(lost) and not prune and lost * 2 > (held := plan.held(scope))
+            if stays:
                 self._report.incomplete = True
                 self._report.warnings.append(
-                    f"{len(lost)} of the {held} files that the index holds of {scope.shown} are gone from there; "
+                    f"{lost} of the {held} files that the index holds of {scope.shown} are gone from there; "
                     "their passages stay. If that is meant, run again with --prune"
                 )
-                gone = list(set(gone).difference(lost))
-            doomed |= dict.fromkeys(gone)
-        return list(doomed)
+            plan.doomed.update(key for key in plan.gone(scope, scan, is_read=True) if not (stays and plan.is_lost(key)))
+
+    def _delete(self, plan: Plan) -> None:
+        for part in plan.doomed.parts(_AT_ONCE):
+            if self._stop.is_set():
+                return
+            self._store.delete_sources(part)
+            records = map(plan.known.get, part)
+            self._report.deleted += sum(record is not None and record.state != "failed" for record in records)

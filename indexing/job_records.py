@@ -38,24 +38,21 @@ class JobRecords:
         :param given: Its id or the beginning of it, in upper or lower case; None for the last job.
         :raises ConfigurationError: If there is none, or several begin so.
         """
-        records = self.all()
-        if not records:
-            raise ConfigurationError(f"{self._store.path} has no record of a job; `lodestone index` makes them")
-        if given is None:
-            return records[0]
-        wanted = given.strip().lower()
-        found = [each for each in records if each.id.startswith(wanted)] if wanted else []
-        exact = [each for each in found if each.id == wanted]
-        if len(exact or found) == 1:
-            return (exact or found)[0]
-        if found:
-            raise ConfigurationError(f"several jobs begin with {given!r}: {_listed(found)}")
-        raise ConfigurationError(f"{self._store.path} has no job {given!r}; it has {_listed(records)}")
+        return self._found(self.all(), given)
 
-    def unfinished(self) -> JobRecord | None:
-        """The last job that is no retry, if it has not come to its end: retrying a part of it does not finish it."""
-        last = next((each for each in self.all() if each.kind != "retry"), None)
-        return last if last is not None and last.state_now in (STOPPED, FAILED, DIED) else None
+    def to_resume(self, given: str | None) -> JobRecord:
+        """The job that is to go on.
+
+        :param given: As for `find`; None for the last job that is no retry, if it has not come to its end, as retrying
+            a part of it does not finish it, and else for the last job.
+        :raises ConfigurationError: As `find` does.
+        """
+        records = self.all()
+        if given is None:
+            last = next((each for each in records if each.kind != "retry"), None)
+            if last is not None and last.state_now in (STOPPED, FAILED, DIED):
+                return last
+        return self._found(records, given)
 
     def get(self, id: str) -> JobRecord | None:
         """A job by its whole id; None if there is no such job."""
@@ -109,6 +106,20 @@ class JobRecords:
     def forget_asking(self, record: JobRecord) -> None:
         """Forget that a job was asked to stop."""
         self._store.forget_setting(_ASKED + record.id)
+
+    def _found(self, records: list[JobRecord], given: str | None) -> JobRecord:
+        if not records:
+            raise ConfigurationError(f"{self._store.path} has no record of a job; `lodestone index` makes them")
+        if given is None:
+            return records[0]
+        wanted = given.strip().lower()
+        found = [each for each in records if each.id.startswith(wanted)] if wanted else []
+        exact = [each for each in found if each.id == wanted]
+        if len(exact or found) == 1:
+            return (exact or found)[0]
+        if found:
+            raise ConfigurationError(f"several jobs begin with {given!r}: {_listed(found)}")
+        raise ConfigurationError(f"{self._store.path} has no job {given!r}; it has {_listed(records)}")
 
 
 def index_of(store: SourceStore) -> str:

@@ -2,116 +2,199 @@
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from lodestone.components.stores import SourceRecord
 from lodestone.indexing.contents import LocalFile, Text
 from lodestone.indexing.conversion import Task
 from lodestone.indexing.duplicates import Duplicates
+from lodestone.indexing.found import FoundDocuments
+from lodestone.indexing.held import HeldDocuments
+from lodestone.indexing.job_tables import JobTables
+from lodestone.indexing.key_set import Key, KeySet
+from lodestone.indexing.later import Later
 from lodestone.indexing.report import FileOutcome
 from lodestone.indexing.retrying import is_wanted
 from lodestone.indexing.scanning import Scan
 from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import Scope, SourceFile
-from lodestone.indexing.tables import TableError, rows
+from lodestone.indexing.tables import TableError, is_table, rows
 
-Key = tuple[str, str]
-Known = dict[Key, SourceRecord]
+# What `Plan.is_current` says, of all documents at once.
+_COMPARED = """
+found LEFT JOIN held ON (held.root, held.path) = (found.root, found.path) AND held.known
+LEFT JOIN owners ON owners.identity = held.identity
+"""
+_IS_CURRENT = """
+NOT found.as_table AND held.pipeline = :pipeline AND held.error IS NULL
+AND CASE held.state
+    WHEN 'indexed' THEN held.identity = '' OR (owners.root, owners.path) IS (held.root, held.path)
+    WHEN 'duplicate' THEN owners.root IS NULL OR (owners.root, owners.path) < (held.root, held.path)
+    ELSE FALSE END
+AND (held.size, held.mtime_ns) = (found.size, found.mtime_ns) AND found.mtime_ns <> -1 AND NOT :verify
+"""
+_OWNERS_OF_COPIES = f"""
+{_COMPARED} WHERE (owners.root, owners.path) = (found.root, found.path)
+AND EXISTS (SELECT 1 FROM copies WHERE copies.identity = owners.identity) AND ({_IS_CURRENT}) IS NOT TRUE
+ORDER BY found.root, found.path
+"""
+_TODO = f"""
+INSERT INTO todo SELECT found.number, found.root, found.path FROM {_COMPARED} WHERE ({_IS_CURRENT}) IS NOT TRUE
+AND NOT EXISTS (SELECT 1 FROM later WHERE (later.root, later.path) = (found.root, found.path)) ORDER BY found.number
+"""
+# Before tables are read their rows count as being there, and afterwards those that are.
+_NOT_FOUND = """
+root = :root AND NOT EXISTS (SELECT 1 FROM found WHERE (found.root, found.path) = (held.root, held.path))
+AND NOT EXISTS (SELECT 1 FROM found WHERE (found.root, found.path) = (held.root, parent(held.path)) AND found.as_table)
+"""
+_NOT_READ = """
+root = :root
+AND NOT EXISTS (SELECT 1 FROM found WHERE (found.root, found.path) = (held.root, held.path) AND found.whole)
+AND NOT EXISTS (SELECT 1 FROM rows_read WHERE (rows_read.root, rows_read.path) = (held.root, held.path))
+"""
+_FAILED_TABLES = """
+state = 'failed' AND EXISTS (
+    SELECT 1 FROM found WHERE (found.root, found.path) = (held.root, held.path) AND found.as_table
+)
+"""
 
 
-@dataclass
 class Plan:
-    """Tells what is to be converted from what the ledger says of it.
+    """Tells what is to be converted from what was found and what the ledger says of it.
 
-    :param known: What the ledger holds of the job's roots, by root and path.
+    :param tables: Where all that is kept.
     :param fingerprint: That of the pipeline.
     :param verify: Whether to compare documents by hash instead of size and time.
     :param only: Root and path of the only documents that are wanted, as `retrying.failed_files` gives them; None for
         all.
-    :param counted: Passages of the documents that the report counts as indexed.
-    :param later: Documents that have had copies and have changed: they are converted after these, so that what they
-        have in common with them is never missing.
     """
 
-    known: Known
-    fingerprint: str
-    verify: bool = False
-    only: frozenset[Key] | None = None
-    counted: dict[Key, int] = field(default_factory=dict)
-    later: list[SourceFile] = field(default_factory=list)
-    rows: set[Key] = field(default_factory=set)
-    unchanged_rows: int = 0
-    repeated_rows: list[FileOutcome] = field(default_factory=list)
-    unread_tables: set[Key] = field(default_factory=set)
+    def __init__(
+        self,
+        tables: JobTables,
+        fingerprint: str,
+        verify: bool = False,
+        only: frozenset[Key] | None = None,
+    ) -> None:
+        self._tables = tables
+        self.fingerprint = fingerprint
+        self.verify = verify
+        self.only = only
+        self.found = FoundDocuments(tables)
+        """What was found in the job's sources."""
+        self.known = HeldDocuments(tables)
+        """What the ledger holds of the job's roots."""
+        self.duplicates = Duplicates(tables, self.known, fingerprint)
+        """Which documents are copies."""
+        self.later = Later(tables)
+        """Documents that have had copies and have changed: they are converted after these, so that what they have in
+        common with them is never missing."""
+        self.rows = KeySet(tables, "rows_read")
+        """The rows of tables that were read."""
+        self.doomed = KeySet(tables, "doomed")
+        """What is to be deleted."""
+        self.unchanged_rows = 0
+        self.repeated_rows: list[FileOutcome] = []
+        self.unread_tables: set[Key] = set()
 
-    def __post_init__(self) -> None:
-        self.duplicates = Duplicates(self.known, self.fingerprint)
+    def learn(self, records: Iterable[SourceRecord], roots: set[str]) -> None:
+        """Learn of what the ledger holds.
 
-    def gone(self, scope: Scope, found: Scan, here: Collection[Key]) -> list[Key]:
+        :param records: All of it.
+        :param roots: Those that the job is about.
+        """
+        self.known.add(records, roots)
+        self.duplicates.load()
+
+    def gone(self, scope: Scope, found: Scan, is_read: bool) -> Iterator[Key]:
         """Documents of the ledger that are not in their source any more.
 
         :param scope: The source.
         :param found: What was found in it.
-        :param here: All that was found, rows of tables among them; or tables as one, whose rows then are not gone.
+        :param is_read: Whether tables have been read, so that their rows can be gone.
         """
-        unseen = tuple(found.hidden_behind) + tuple(f"{path}/" for _, path in self.unread_tables)
-        unseen += tuple(
-            f"{source.path}/" for source in found.files if source.columns is not None and _key(source) in here
-        )
-        return [
-            key
-            for key in self.known
-            if key not in here
-            and key not in self.unread_tables
-            and key[0] == scope.root
-            and scope.holds(key[1])
-            and not key[1].startswith(unseen)
-        ]
+        unseen = tuple(found.hidden_behind)
+        for root, path in self.known.keys(_NOT_READ if is_read else _NOT_FOUND, {"root": scope.root}):
+            unread = {(root, path), (root, _table(path))} & self.unread_tables
+            if scope.holds(path) and not unread and not path.startswith(unseen):
+                yield root, path
 
     def held(self, scope: Scope) -> int:
         """How many documents of a source the ledger holds, without those that failed.
 
         :param scope: The source.
         """
-        return sum(
-            record.state != "failed" and root == scope.root and scope.holds(path)
-            for (root, path), record in self.known.items()
-        )
+        keys = self.known.keys("root = :root AND state <> 'failed'", {"root": scope.root})
+        return sum(scope.holds(path) for _, path in keys)
 
-    def lost(self, gone: Collection[Key]) -> list[Key]:
-        """Documents that are gone and with which something is lost: none that failed, no table that has rows now.
+    def is_lost(self, key: Key) -> bool:
+        """Whether something is lost with a document that is gone: not with one that failed, nor with a table that has
+        rows now, nor with a row of a table that is indexed as one document now.
 
-        :param gone: Root and path of each.
+        :param key: Root and path.
         """
-        tables = {(root, path.rpartition("/")[0]) for root, path in self.rows} if gone else set()
-        return [key for key in gone if self.known[key].state != "failed" and key not in tables]
+        record, (root, path) = self.known.get(key), key
+        if record is None or record.state == "failed" or self.rows.has_below(key):
+            return False
+        table = _table(path)
+        return not (is_table(table) and self._is_indexed((root, table)))
 
-    def outlived(self, sources: Mapping[Key, SourceFile]) -> list[Key]:
-        """Failures of tables as one that were read now, and of which the ledger has rows.
+    def _is_indexed(self, key: Key) -> bool:
+        """Whether the index holds a document as one by now."""
+        counted = self._tables.row("SELECT 1 FROM counted WHERE (root, path) = (?, ?)", key) is not None
+        record = self.known.get(key)
+        return counted or self.duplicates.is_found(key) or (record is not None and record.state != "failed")
 
-        :param sources: All documents that were found, tables as one.
-        """
-        return [
-            key
-            for key, source in sources.items()
-            if source.columns is not None
-            and key not in self.unread_tables
-            and (record := self.known.get(key)) is not None
-            and record.state == "failed"
-        ]
+    def outlived(self) -> Iterator[Key]:
+        """Failures of tables as one that were read now, and of which the ledger has rows."""
+        return (key for key in self.known.keys(_FAILED_TABLES, {}) if key not in self.unread_tables)
 
-    def put_off(self, sources: Mapping[Key, SourceFile], most: int) -> None:
+    def put_off(self, most: int) -> None:
         """Put off the changed documents of which there are copies: these go first.
 
-        :param sources: All documents that were found.
         :param most: The most bytes of one to read.
         """
-        for key in self.duplicates.owners_of_copies():
-            source = sources.get(key)
-            if source is not None and not self.is_current(source) and self._has_changed(source, most):
-                self.later.append(source)
-        self.duplicates.leave([(source.root, source.path) for source in self.later])
+        for source in self.found.those(_OWNERS_OF_COPIES, self._rules):
+            if self._has_changed(source, most):
+                self.later.add(source)
+        self.duplicates.leave((source.root, source.path) for source in self.later)
+
+    def find_todo(self) -> tuple[int, int]:
+        """Find what is new or has changed, and is not put off.
+
+        :returns: How many documents that are, tables as one, and how many bytes.
+        """
+        self._tables.run(_TODO, self._rules)
+        row = self._tables.row("SELECT count(*), coalesce(sum(size), 0) FROM todo JOIN found USING (root, path)")
+        assert row is not None
+        return row[0], row[1]
+
+    def todo(self) -> Iterator[SourceFile]:
+        """What `find_todo` has found, in the order in which it was found in the sources."""
+        return self.found.those("todo JOIN found USING (root, path) ORDER BY todo.number")
+
+    def count(self, key: Key, passages: int) -> None:
+        """Remember that the report counts a document as indexed.
+
+        :param key: Its root and path.
+        :param passages: How many passages it has.
+        """
+        self._tables.run("INSERT OR REPLACE INTO counted VALUES (?, ?, ?)", (*key, passages))
+
+    def uncount(self, key: Key) -> int | None:
+        """Take a document back that the report counts as indexed.
+
+        :param key: Its root and path.
+        :returns: How many passages it has had; None if it was not counted.
+        """
+        row = self._tables.row("SELECT passages FROM counted WHERE (root, path) = (?, ?)", key)
+        self._tables.run("DELETE FROM counted WHERE (root, path) = (?, ?)", key)
+        return None if row is None else row[0]
+
+    @property
+    def _rules(self) -> dict[str, object]:
+        return {"pipeline": self.known.pipeline(self.fingerprint), "verify": self.verify}
 
     def _has_changed(self, source: SourceFile, most: int) -> bool:
         if source.problem is not None or source.columns is not None:
@@ -120,7 +203,8 @@ class Plan:
             data = source.content.read(most)
         except Exception:  # whoever converts it will say why
             return False
-        return hashlib.sha256(data).hexdigest() != self.known[source.root, source.path].content_hash
+        record = self.known.get((source.root, source.path))
+        return record is None or hashlib.sha256(data).hexdigest() != record.content_hash
 
     def is_current(self, source: SourceFile) -> bool:
         """Whether the index holds a document as it is; of a table only its rows can say."""
@@ -153,16 +237,20 @@ class Plan:
         was_done = record.state in ("indexed", "duplicate") and record.pipeline == self.fingerprint
         return was_done and self.duplicates.is_settled(record)
 
-    def found_again(self, sources: Mapping[Key, SourceFile], keys: Collection[Key]) -> Iterator[SourceFile]:
+    def found_again(self, keys: Collection[Key]) -> Iterator[SourceFile]:
         """Documents that were found before, rows of tables among them.
 
-        :param sources: All that were found, tables as one.
         :param keys: Root and path of those that are wanted.
         """
-        yield from (sources[key] for key in keys if key in sources and sources[key].columns is None)
-        for table in [source for source in sources.values() if source.columns is not None]:
-            wanted = {key for key in keys if key[0] == table.root and key[1].startswith(f"{table.path}/")}
-            if wanted and (table.root, table.path) not in self.unread_tables:
+        rows_of: dict[Key, set[Key]] = {}
+        for key in keys:
+            if (source := self.found.get(key)) is None:
+                rows_of.setdefault((key[0], _table(key[1])), set()).add(key)
+            elif source.columns is None:
+                yield source
+        for key, wanted in rows_of.items():
+            table = self.found.get(key)
+            if table is not None and table.columns is not None and key not in self.unread_tables:
                 with contextlib.suppress(TableError):  # it was read before, and has changed since
                     for source in _row_files(table):
                         if (source.root, source.path) in wanted:
@@ -175,16 +263,15 @@ class Plan:
                 key = (source.root, source.path)
                 if self.only is not None and not is_wanted(source, self.only):
                     continue
-                if key in self.rows:
+                if not self.rows.add(key):
                     self.repeated_rows.append(FileOutcome(source.shown, "another row before it has the same id"))
                     continue
-                self.rows.add(key)
                 record = self.known.get(key)
                 if self.is_current(source):
                     self.unchanged_rows += 1
                 elif record is not None and self._is_reusable(record) and self.duplicates.has_copies(record):
                     self.duplicates.leave([key])
-                    self.later.append(source)
+                    self.later.add(source)
                 else:
                     yield self._task(source)
         except TableError as error:
@@ -210,5 +297,6 @@ def _row_files(table: SourceFile) -> Iterator[SourceFile]:
         )
 
 
-def _key(source: SourceFile) -> Key:
-    return source.root, source.path
+def _table(path: str) -> str:
+    """The path of the table that a row is in, if it is a row."""
+    return path.rpartition("/")[0]

@@ -1,7 +1,7 @@
 """Looking again at the files that failed, and at nothing else."""
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lodestone.components.stores.source_store import SourceStore
@@ -38,24 +38,28 @@ def scans_of(scanner: Scanner, scopes: Sequence[Scope], wanted: Collection[Entry
     :param scanner: Looks for them.
     :param scopes: What was indexed, in which they are.
     :param wanted: As `failed_files` gives them.
-    :returns: For each scope that has any what was found; documents of an archive or rows of a table come by their
+    :returns: For each scope that may have any what is found; documents of an archive or rows of a table come by their
         archive or table, and `is_wanted` tells which of them are meant.
     """
     scans = []
     for scope in scopes:
         # What lies in an archive or a table is found by it, and several may lie in one.
         places = dict.fromkeys(_place(scope, path) for root, path in sorted(wanted) if _covers(scope, root, path))
-        if not places:
-            continue
-        found = Scan()
-        for path in places:
-            one = _look(scanner, scope, path)
-            found.files += [file for file in one.files if file.columns is not None or is_wanted(file, wanted)]
-            found.unreadable += one.unreadable
-            found.skipped += one.skipped
-        if not found.is_empty:
+        if places:
+            found = Scan()
+            found.files = _files(scanner, scope, places, wanted, found)
             scans.append((scope, found))
     return scans
+
+
+def _files(
+    scanner: Scanner, scope: Scope, places: Iterable[str], wanted: Collection[Entry], found: Scan
+) -> Iterator[SourceFile]:
+    for path in places:
+        one = _look(scanner, scope, path)
+        yield from (file for file in one.files if file.columns is not None or is_wanted(file, wanted))
+        found.unreadable += one.unreadable
+        found.skipped += one.skipped
 
 
 def is_wanted(file: SourceFile, wanted: Collection[Entry]) -> bool:
@@ -99,7 +103,7 @@ def _look(scanner: Scanner, scope: Scope, path: str) -> Scan:
             file = look_at(scope.folder, path)
         except RemoteError as error:
             return Scan(unreadable=[FileOutcome(scope.show(path), str(error), (scope.root, path))])
-        return Scan([SourceFile(scope.root, path, file.content, file.size, file.stamp, scope.show(path))])
+        return Scan(iter([SourceFile(scope.root, path, file.content, file.size, file.stamp, scope.show(path))]))
     if _is_gone(scope, path):
         gone = "is gone; what the index holds of it goes when its folder is indexed"
         return Scan(unreadable=[FileOutcome(scope.show(path), gone, (scope.root, path))])

@@ -10,31 +10,34 @@ from lodestone.indexing import archives
 from lodestone.indexing.archives import ArchiveError
 from lodestone.indexing.contents import LocalFile
 from lodestone.indexing.limits import Limits
+from lodestone.indexing.listing import Listing
 from lodestone.indexing.remote import RemoteError, list_files
 from lodestone.indexing.report import FileOutcome
 from lodestone.indexing.sources import Scope, SourceFile
 from lodestone.indexing.tables import is_table
 
+_LAST_NS = 2**63 - 1
+
 
 @dataclass
 class Scan:
-    """What was found in a scope.
+    """What is found in a scope; the rest is known when all files have been read.
 
-    :param files: Documents in the order of their paths, tables whose rows are documents as one.
+    :param files: Documents, tables whose rows are documents as one; to be read once.
     :param skipped: Links that lead out of the root, what is neither file nor folder, what an archive must not hold.
     :param unreadable: Folders and files that could not be looked at.
     :param hidden_behind: Paths in the root that the unreadable ones stand for; nothing there counts as gone.
     """
 
-    files: list[SourceFile] = field(default_factory=list)
+    files: Iterator[SourceFile] = field(default_factory=lambda: iter(()))
     skipped: list[FileOutcome] = field(default_factory=list)
     unreadable: list[FileOutcome] = field(default_factory=list)
     hidden_behind: list[str] = field(default_factory=list)
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing at all."""
-        return not (self.files or self.unreadable or self.skipped)
+    def has_others(self) -> bool:
+        """Whether there is something that is no document."""
+        return bool(self.unreadable or self.skipped)
 
 
 @dataclass(frozen=True)
@@ -59,55 +62,51 @@ class Scanner:
         :returns: What was found.
         """
         found = Scan()
-        if scope.is_remote:
-            self._scan_remote(scope, found)
-            return found
-        top = f"{scope.folder}/{scope.prefix}".rstrip("/") or "/"
-        if scope.is_file:
-            self._look_at(top, scope.prefix, os.path.islink(top), scope, found)
-            return found
-        for entry, path in self._walk(top, scope.prefix, scope, found):
-            self._look_at(entry.path, path, entry.is_symlink(), scope, found)
+        found.files = self._remote_files(scope, found) if scope.is_remote else self._files(scope, found)
         return found
 
-    def _scan_remote(self, scope: Scope, found: Scan) -> None:
+    def _files(self, scope: Scope, found: Scan) -> Iterator[SourceFile]:
+        top = f"{scope.folder}/{scope.prefix}".rstrip("/") or "/"
+        if scope.is_file:
+            yield from self._look_at(top, scope.prefix, os.path.islink(top), scope, found)
+            return
+        folder = scope.folder.rstrip("/")
+        for path, is_link in self._walk(top, scope.prefix, scope, found):
+            yield from self._look_at(f"{folder}/{path}", path, is_link, scope, found)
+
+    def _remote_files(self, scope: Scope, found: Scan) -> Iterator[SourceFile]:
         try:
-            found.files = [
-                SourceFile(scope.root, file.path, file.content, file.size, file.stamp, scope.show(file.path))
-                for file in list_files(scope.folder)
-                if scope.holds(file.path) and not any(part.startswith(".") for part in file.path.split("/"))
-            ]
+            for file in list_files(scope.folder):
+                if scope.holds(file.path) and not any(part.startswith(".") for part in file.path.split("/")):
+                    shown = scope.show(file.path)
+                    yield SourceFile(scope.root, file.path, file.content, file.size, file.stamp, shown)
         except RemoteError as error:
             found.unreadable.append(FileOutcome(scope.shown, str(error), (scope.root, "")))
             found.hidden_behind.append("")
 
-    def _walk(self, folder: str, prefix: str, scope: Scope, found: Scan) -> Iterator[tuple[os.DirEntry[str], str]]:
-        """Files below a folder that are looked after, and their paths within the root."""
+    def _walk(self, folder: str, prefix: str, scope: Scope, found: Scan) -> Iterator[tuple[str, bool]]:
+        """Files below a folder that are looked after, by their paths within the root, and whether they are links."""
         try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            listing = Listing(folder)
         except OSError as error:
             shown = scope.show(prefix)
             reason = f"cannot be listed: {error.strerror or error}"
             found.unreadable.append(FileOutcome(shown, reason, (scope.root, prefix)))
             found.hidden_behind.append(prefix)
             return
-        folders = []
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            path = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if os.path.realpath(entry.path) != self.leave_out and not scope.patterns.leave_out(path):
-                    folders.append(entry)
-            elif entry.is_symlink() and entry.is_dir():
-                continue  # what it shows is found where it is, or is not of this root
-            elif scope.patterns.accept(path) or (self._opens(path) and not scope.patterns.leave_out(path)):
-                yield entry, path
-        for entry in folders:
-            yield from self._walk(entry.path, f"{prefix}{entry.name}/", scope, found)
+        with listing:
+            for name, _, is_link in listing.others():
+                path = prefix + name
+                if is_link and os.path.isdir(f"{folder}/{name}"):
+                    continue  # what it shows is found where it is, or is not of this root
+                if scope.patterns.accept(path) or (self._opens(path) and not scope.patterns.leave_out(path)):
+                    yield path, is_link
+            for name, _, _ in listing.folders():
+                path, inside = prefix + name, f"{folder.rstrip('/')}/{name}"
+                if os.path.realpath(inside) != self.leave_out and not scope.patterns.leave_out(path):
+                    yield from self._walk(inside, f"{path}/", scope, found)
 
-    def _look_at(self, file: str, path: str, is_link: bool, scope: Scope, found: Scan) -> None:
+    def _look_at(self, file: str, path: str, is_link: bool, scope: Scope, found: Scan) -> Iterator[SourceFile]:
         shown = scope.show(path)
         try:
             if is_link and not os.path.realpath(file).startswith(scope.folder.rstrip("/") + "/"):
@@ -121,21 +120,23 @@ class Scanner:
             return
         if not _is_utf8(path):
             found.unreadable.append(FileOutcome(shown, "its name is not UTF-8; rename it", (scope.root, path)))
-        elif not stat.S_ISREG(status.st_mode):
+            return
+        if not stat.S_ISREG(status.st_mode):
             found.skipped.append(FileOutcome(shown, "neither a file nor a folder"))
-        elif self._opens(path):
-            self._look_into(Path(file), path, status.st_mtime_ns, scope, found)
+            return
+        # A time after the year 2262 fits into no database.
+        mtime_ns = min(status.st_mtime_ns, _LAST_NS)
+        if self._opens(path):
+            yield from self._look_into(Path(file), path, mtime_ns, scope, found)
         else:
             columns = scope.columns if is_table(path) else None
             content = LocalFile(file)
-            found.files.append(
-                SourceFile(scope.root, path, content, status.st_size, status.st_mtime_ns, shown, columns)
-            )
+            yield SourceFile(scope.root, path, content, status.st_size, mtime_ns, shown, columns)
 
     def _opens(self, path: str) -> bool:
         return self.open_archives and archives.is_archive(path)
 
-    def _look_into(self, archive: Path, path: str, mtime_ns: int, scope: Scope, found: Scan) -> None:
+    def _look_into(self, archive: Path, path: str, mtime_ns: int, scope: Scope, found: Scan) -> Iterator[SourceFile]:
         try:
             members = archives.members(archive, self.limits, self.scratch)
         except ArchiveError as error:
@@ -149,9 +150,7 @@ class Scanner:
             if member.content is None:
                 found.skipped.append(FileOutcome(scope.show(inside), member.problem or ""))
                 continue
-            found.files.append(
-                SourceFile(scope.root, inside, member.content, member.size, mtime_ns, scope.show(inside))
-            )
+            yield SourceFile(scope.root, inside, member.content, member.size, mtime_ns, scope.show(inside))
 
 
 def _is_utf8(path: str) -> bool:

@@ -8,6 +8,8 @@ def printable(text: str) -> str:
 
     :param text: A name, or a message that may quote one.
     """
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or unicodedata.category(char) == "Zs" else ascii(char)[1:-1] for char in text
     )

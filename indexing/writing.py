@@ -12,7 +12,8 @@ from lodestone.components.stores.ledger import checked_passages
 from lodestone.components.stores.source_store import SourceStore
 from lodestone.indexing.backlog import Item
 from lodestone.indexing.conversion import Conversion, Task
-from lodestone.indexing.planning import Key, Plan
+from lodestone.indexing.key_set import Key
+from lodestone.indexing.planning import Plan
 from lodestone.indexing.progress import FileDone
 from lodestone.indexing.report import Report
 from lodestone.indexing.sources import SourceFile
@@ -89,7 +90,7 @@ class BatchWriter:
             self._tell(task.key, conversion, record)
             outcome = self._outcome(task.source, conversion, record)
             if outcome.state == "indexed":
-                self._plan.counted[task.key] = outcome.passages
+                self._plan.count(task.key, outcome.passages)
             self._report.note(outcome)
             self._done(outcome)
 
@@ -156,7 +157,7 @@ class BatchWriter:
             self._end_double(owner, key, identity)
         if conversion.replaces is not None:
             self._end_double(key, conversion.replaces, identity)
-            if (passages := plan.counted.pop(conversion.replaces, None)) is not None:
+            if (passages := plan.uncount(conversion.replaces)) is not None:
                 self._report.indexed -= 1
                 self._report.passages -= passages
 

@@ -11,6 +11,7 @@ from lodestone.components.stores import SourceRecord
 from lodestone.indexing.backlog import Item
 from lodestone.indexing.embedding import warm_up
 from lodestone.indexing.executors.local_executor import with_embeddings
+from lodestone.indexing.job_tables import JobTables
 from lodestone.indexing.planning import Plan
 from lodestone.indexing.progress import Progress
 from lodestone.indexing.report import Report
@@ -55,7 +56,7 @@ class RayEmbedder:
         self._writer: BatchWriter | None = None
         if "writer" in parts:
             store = getattr(parts["writer"], "document_store")  # noqa: B009
-            self._writer = BatchWriter(store, Plan({}, fingerprint), Report(), lambda *_: None)
+            self._writer = BatchWriter(store, Plan(JobTables(), fingerprint), Report(), lambda *_: None)
         self._embedding = threading.Lock()
 
     def ready(self) -> None:

@@ -102,9 +102,8 @@ def resume(
     from lodestone.indexing.job_records import JobRecords
     from lodestone.indexing.retrying import failed_files
 
-    store, record = _find(pipeline, index, id)
-    if id is None:
-        record = JobRecords(store).unfinished() or record
+    store = _open(pipeline, index)
+    record = JobRecords(store).to_resume(id)
     definition = _definition(store, record)
     only = None
     if record.kind == "retry":

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from lodestone.indexing.contents import Content, LocalFile, RemoteFile, TooLargeError
+from lodestone.indexing.contents import (
+    Content,
+    LocalFile,
+    RemoteFile,
+    TarMember,
+    Text,
+    TooLargeError,
+    ZipMember,
+    from_json,
+    to_json,
+)
 
 
 def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
@@ -42,3 +52,17 @@ def test_what_a_network_gives_in_pieces_is_read_whole(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("lodestone.indexing.contents.open_url", lambda url: Pieces(b"0123456789"))
     assert RemoteFile("x://y").read(100) == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LocalFile("/a/b\udcff"),
+        RemoteFile("memory://é"),
+        ZipMember(Path("/a.zip"), "x/y"),
+        TarMember(Path("/a.tar"), 512, 2**40),
+        Text("a\ud800\x00\n"),
+    ],
+)
+def test_where_bytes_are_can_be_written_down(content: Content) -> None:
+    assert from_json(to_json(content)) == content

@@ -134,6 +134,33 @@ def test_a_table_that_has_rows_now_asks_for_nothing(before: str, tmp_path: Path)
         assert [record.path for record in store.sources()] == ["t.jsonl/1"]
 
 
+def test_a_time_that_fits_into_no_database_is_no_reason_to_read_a_file_again(tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    (docs / "a.txt").write_text("from the future")
+    os.utime(docs / "a.txt", ns=(2**64, 2**64))
+    assert small_jobs.index_texts(index, docs).indexed == 1
+    assert small_jobs.index_texts(index, docs).unchanged == 1
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_rows_of_a_table_that_is_one_file_now_are_not_missed_unless_it_fails(reads: bool, tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    (docs / "t.csv").write_text("text\none\ntwo\n")
+    small_jobs.index_texts(index, Source(str(docs), columns=Columns(("text",))))
+    if not reads:
+        (docs / "t.csv").write_bytes(b"\xff\xfe\x00")
+    report = small_jobs.index_texts(index, docs)
+    with FaissDocumentStore(str(index)) as store:
+        held = {record.path: record.state for record in store.sources()}
+    if reads:
+        assert (report.complete, report.warnings, held) == (True, [], {"t.csv": "indexed"})
+    else:
+        assert "2 of the 2 files" in report.warnings[0]
+        assert held == {"t.csv": "failed", "t.csv/1": "indexed", "t.csv/2": "indexed"}
+
+
 def test_more_than_half_gone_asks_for_prune(docs: Path, index: Path) -> None:
     run(index, docs)
     (docs / "bad-weather.txt").unlink()

@@ -383,11 +383,12 @@ def test_a_retry_leaves_files_alone_that_failed_and_are_gone(tmp_path: Path) -> 
 
 def test_an_unfinished_job_is_resumed_rather_than_the_retry_after_it(store: FaissDocumentStore) -> None:
     records = JobRecords(store)
-    assert records.unfinished() is None
+    with pytest.raises(ConfigurationError, match="no record of a job"):
+        records.to_resume(None)
     for number, (kind, state) in enumerate([("index", "stopped"), ("retry", "done"), ("index", "done")]):
         records.save(replace(record(str(number)), kind=kind, state=state, ended=1.0))
-        unfinished = records.unfinished()
-        assert (None if unfinished is None else unfinished.id) == (None if number == 2 else "0")
+        assert records.to_resume(None).id == ("2" if number == 2 else "0")
+        assert records.to_resume(str(number)).id == str(number)
 
 
 def test_a_retry_of_files_behind_a_url_lists_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,9 @@ def make_zip(file: Path, name: str) -> None:
 
 
 def scan(scope: Scope, leave_out: Path | None = None) -> Scan:
-    return Scanner(Limits(), Path, leave_out=str(leave_out)).scan(scope)
+    found = Scanner(Limits(), Path, leave_out=str(leave_out)).scan(scope)
+    found.files = iter(list(found.files))
+    return found
 
 
 @pytest.fixture
