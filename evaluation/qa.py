@@ -106,13 +106,15 @@ def evaluate_qa(
     pipeline_hash = hash_pipeline(pipeline)
     asked = QueryPipeline(pipeline)
     sha256, reads, held = hash_files([file]), hash_reader(asked.reader), hash_index(asked.store)
-    kept = Partial(partial, fingerprint("qa", sha256, pipeline_hash, reads, held, sample))
+    precision = getattr(asked.reader, "used_precision", None)
+    kept = Partial(partial, fingerprint("qa", sha256, pipeline_hash, reads, precision, held, sample))
     entries = run_all(questions, lambda batch: _answer(asked, batch), kept, progress)
     records = [Record.from_dict(entry) for entry in entries]
     threshold = checked_threshold(threshold, records)
     settings = {
         "reader": asked.model,
         "reader_sha256": reads,
+        "precision": precision,
         "pipeline_sha256": pipeline_hash,
         "passages": count_passages(asked.store),
         "no_answer_threshold": threshold,

@@ -55,6 +55,8 @@ def test_squad_prints_a_table_and_writes_result_and_report(lodestone: Run, data:
     printed = lodestone("evaluate", "squad", data, "--output", output, "--report", report)
     assert printed.code == 0, printed.err
     assert "5 questions, 4 with an answer and 1 without" in printed.out
+    # What ran, not what was asked for.
+    assert json.loads(output.read_text())["settings"]["precision"] in ("float32", "bfloat16", "int8")
     assert re.search(r"Exact match +\d+\.\d % ", printed.out)
     assert re.search(r"Questions with a score above 0\.7 +\d+\.\d % +\d+\.\d % to \d+\.\d %", printed.out)
     assert max(map(len, printed.out.splitlines())) <= 80
