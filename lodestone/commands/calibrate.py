@@ -35,14 +35,14 @@ def calibrate(
     ] = None,
     index: Annotated[
         Path | None,
-        typer.Option("--index", metavar="DIR", help="Ask this index  [default: one of the data's own paragraphs]"),
+        typer.Option("--index", metavar="DIR", help="Ask this index  \\[default: one of the data's own paragraphs]"),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             metavar="FILE",
-            help="Where the calibration goes  [default: the cache, where the reader finds it by its weights]",
+            help="Where the calibration goes  \\[default: the cache, where the reader finds it by its weights]",
         ),
     ] = None,
     sample: Annotated[

@@ -54,3 +54,12 @@ def test_a_copy_of_a_file_is_that_file(lodestone: Run, tmp_path: Path) -> None:
     result = lodestone("calibrate", "--data", QUESTIONS, "--data", copy)
     assert result.code == 2
     assert "or a copy of it, is given twice" in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [("calibrate", "the cache, where the reader finds it"), ("ask", "the pipeline's, .lodestone"), ("index", "120")],
+)
+def test_help_says_what_is_taken_unasked(lodestone: Run, command: str, default: str) -> None:
+    shown = " ".join(lodestone(command, "--help").out.replace("│", " ").split())
+    assert f"[default: {default}" in shown
