@@ -149,7 +149,7 @@ def calibrate(
         raise ConfigurationError(
             "none of the questions has an accepted answer; add questions with and without a right one"
         )
-    start = None if fresh else reader.fitted_calibration
+    start = None if fresh else _not_seen(reader.fitted_calibration, about or {})
     readings = {
         precision: read_labelled(_in_precision(reader, precision), questions, passages)
         for precision in precisions_of(reader)
@@ -175,10 +175,24 @@ def calibrate(
         "right": "exact match after SQuAD's normalisation",
         "precision": fitted_in,
         "started_from": None if start is None else dict(start.fitted_on),
+        "adapted_from": None if start is None else dict(start.adapted),
         "folds": FOLDS,
         "held_out": figures,
     }
     return replace(fitted, weights_sha256=hash_weights(resolve_model(reader.model)), fitted_on=record)
+
+
+def _not_seen(start: Calibration | None, about: Mapping[str, Any]) -> Calibration | None:
+    """What a calibration was adapted from, where that was to the same files: their questions would count twice."""
+    files = _files(about)
+    while start is not None and start.fitted_on.get("adapted_from") is not None and files & _files(start.fitted_on):
+        start = replace(start, adapted=start.fitted_on["adapted_from"], fitted_on=start.fitted_on["started_from"])
+    return start
+
+
+def _files(about: Mapping[str, Any]) -> set[str]:
+    data = about.get("data")
+    return {each["sha256"] for each in data if "sha256" in each} if isinstance(data, list) else set()
 
 
 def _in_precision(reader: ExtractiveReader, precision: str) -> ExtractiveReader:

@@ -65,7 +65,7 @@ def error_of_perfect(probabilities: ArrayLike, draws: int = DRAWS, bins: int = B
     :returns: The mean of the errors, and the ends of the range that 95 % of them lie in.
     """
     p = np.asarray(probabilities, dtype=np.float64)
-    errors = Scored(p, np.zeros(p.shape)).perfect(draws).calibration_error(bins)
+    errors = np.concatenate([drawn.calibration_error(bins) for drawn in Scored(p, np.zeros(p.shape)).perfect(draws)])
     low, high = np.quantile(errors, [0.025, 0.975])
     return float(errors.mean()), float(low), float(high)
 

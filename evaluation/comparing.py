@@ -34,8 +34,8 @@ def pair(first: Result, second: Result) -> list[tuple[Entry, Entry]]:
     :param first: One run.
     :param second: The other.
     :returns: What each run says of them.
-    :raises ConfigurationError: If the runs are of different kinds, have no question in common, or one whose accepted
-        answers are not the same.
+    :raises ConfigurationError: If the runs are of different kinds, have no question in common, or one whose words or
+        accepted answers are not the same.
     """
     if first.kind != second.kind:
         raise ConfigurationError(f"the results are of different kinds: {first.kind} and {second.kind}")
@@ -44,6 +44,9 @@ def pair(first: Result, second: Result) -> list[tuple[Entry, Entry]]:
     if not both:
         raise ConfigurationError("the results have no question in common; compare runs over the same data")
     for one, other in both:
+        # Collections number their queries: 1 is another question in each.
+        if one["question"] != other["question"]:
+            raise ConfigurationError(f"the question {one['id']!r} has other words; the data are not the same")
         if list(one.get("accepted", ())) != list(other.get("accepted", ())):
             raise ConfigurationError(
                 f"the question {one['id']!r} has other accepted answers; the data are not the same"
@@ -57,7 +60,7 @@ def compare(first: Result, second: Result) -> list[Compared]:
     :param first: One run.
     :param second: The other.
     :returns: Every measure that both have, in the first's order, and what their scores are worth.
-    :raises ConfigurationError: As `pair`.
+    :raises ConfigurationError: As `pair`, or if they have no measure in common.
     """
     both = pair(first, second)
     pairs = [(one["measures"], other["measures"]) for one, other in both]
@@ -70,6 +73,8 @@ def compare(first: Result, second: Result) -> list[Compared]:
         means = [sum(each) / len(each) for each in lists]
         compared.append(Compared(name, means[0], means[1], len(values), paired_difference(*lists)))
     if first.kind == RANKINGS:
+        if not compared:
+            raise ConfigurationError("the results have no measure in common; give both runs the same --measure")
         return compared
     runs = [([Record.from_dict(each) for each in run], [each["measures"]["right"] for each in run])
             for run in zip(*both, strict=True)]  # fmt: skip

@@ -10,7 +10,7 @@ from haystack import Pipeline
 
 from lodestone import __version__
 from lodestone.components.models import resolve_model
-from lodestone.components.readers.calibration import hash_weights
+from lodestone.components.readers.calibration import cached_calibration, hash_weights
 
 
 def fingerprint(*parts: Any) -> str:
@@ -44,8 +44,11 @@ def hash_reader(reader: Any) -> str:
         return fingerprint(parameters)
     token = getattr(reader, "token", None)
     folder = resolve_model(model, token=token.resolve_value() if token is not None else None)
-    files = [*sorted(folder.glob("*.json")), *([Path(calibration)] if calibration is not None else [])]
-    return fingerprint(parameters, hash_weights(folder), hash_files(file for file in files if file.is_file()))
+    weights = hash_weights(folder)
+    # Without a calibration of its own a reader takes the one that `lodestone calibrate` kept for its weights.
+    fitted = Path(calibration) if calibration is not None else cached_calibration(weights)
+    files = [*sorted(folder.glob("*.json")), fitted]
+    return fingerprint(parameters, weights, hash_files(file for file in files if file.is_file()))
 
 
 def hash_pipeline(pipeline: Pipeline) -> str:

@@ -1,5 +1,6 @@
 """The figures of a result as people read them: named, in order, with their intervals."""
 
+import math
 from dataclasses import dataclass
 
 from lodestone.evaluation.judging import RANKS
@@ -16,7 +17,7 @@ class Row:
 
     :param label: What it is.
     :param value: The figure as text.
-    :param interval: Its 95 % confidence interval as text; "" where it has none.
+    :param interval: Its 95 % confidence interval as text; "" where it has none, or one of no width.
     """
 
     label: str
@@ -121,7 +122,9 @@ def _counts(name: str) -> bool:
 
 def _row(result: Result, name: str, label: str, form: int) -> Row:
     ends = result.intervals.get(name)
-    interval = "" if ends is None else f"{_text(ends[0], form)} to {_text(ends[1], form)}"
+    # Two right answers of two are the same two in every resample: that says nothing of others.
+    known = ends is not None and not math.isclose(*ends, abs_tol=1e-12)
+    interval = "" if ends is None or not known else f"{_text(ends[0], form)} to {_text(ends[1], form)}"
     return Row(label, _text(result.metrics[name], form), interval)
 
 

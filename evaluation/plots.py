@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lodestone.components.errors import LodestoneError
 from lodestone.evaluation.calibration_metrics import reliability_curve, risk_coverage
+from lodestone.evaluation.tally import Float64Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +56,8 @@ def reliability_diagram(curves: Sequence[Curve]) -> "Figure":
     for number, (curve, (color, marker, line)) in enumerate(zip(curves, _STYLES, strict=False)):
         bins = reliability_curve(curve.scores, curve.right)
         stated, true = [each.stated for each in bins], np.array([each.right for each in bins])
-        spread = 1.96 * np.sqrt(true * (1 - true) / [each.count for each in bins])
-        errors = [np.minimum(spread, true), np.minimum(spread, 1 - true)]
+        low, high = _wilson(true, np.array([each.count for each in bins]))
+        errors = [np.maximum(true - low, 0), np.maximum(high - true, 0)]
         share = np.full(len(curve.scores), 1 / len(curve.scores))
         outline = {"histtype": "step", "color": color, "alpha": 0.5} if len(curves) > 1 else {"color": _LIGHT}
         axes.hist(curve.scores, bins=20, range=(0, 1), weights=share, zorder=number,
@@ -127,6 +129,19 @@ def to_svg(figure: "Figure") -> str:
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     text = written.getvalue()
     return text[text.index("<svg") :]
+
+
+def _wilson(fraction: Float64Array, count: NDArray[np.int64]) -> tuple[Float64Array, Float64Array]:
+    """95 % intervals of fractions (Wilson 1927), which have a width where none or all of a few answers are right too.
+
+    :param fraction: The fractions.
+    :param count: Of how many each.
+    :returns: Lower and upper ends.
+    """
+    z = 1.96
+    middle = (fraction + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(fraction * (1 - fraction) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return middle - half, middle + half
 
 
 def _named(text: str, curve: Curve) -> str:

@@ -1,6 +1,7 @@
 """Questions asked of a whole corpus: data files, and what a query pipeline answers to them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from lodestone.evaluation.squad import is_text, read_squad
 from lodestone.pipelines.answering import Answered, QueryPipeline, Question
 
 GUESSES = 5
+# Thai, Lao, Burmese, Khmer, Japanese and Chinese: words have no spaces between them.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,15 @@ def evaluate_qa(
     pipeline_hash = hash_pipeline(pipeline)
     asked = QueryPipeline(pipeline)
     sha256, reads, held = hash_files([file]), hash_reader(asked.reader), hash_index(asked.store)
-    kept = Partial(partial, fingerprint("qa", sha256, pipeline_hash, reads, held, sample))
+    precision = getattr(asked.reader, "used_precision", None)
+    kept = Partial(partial, fingerprint("qa", sha256, pipeline_hash, reads, precision, held, sample))
     entries = run_all(questions, lambda batch: _answer(asked, batch), kept, progress)
     records = [Record.from_dict(entry) for entry in entries]
     threshold = checked_threshold(threshold, records)
     settings = {
         "reader": asked.model,
         "reader_sha256": reads,
+        "precision": precision,
         "pipeline_sha256": pipeline_hash,
         "passages": count_passages(asked.store),
         "no_answer_threshold": threshold,
@@ -130,7 +135,7 @@ def _record(asked: Asked, found: Answered) -> Record:
         for answer in found.answers
         if answer.document is not None
     )
-    gold = [f" {text} " for text in map(normalize_answer, asked.accepted) if text]
+    gold = [_as_words(text) for text in map(normalize_answer, asked.accepted) if text]
     texts = [f" {normalize_answer(passage.content or '')} " for passage in found.passages] if gold else []
     holds = (rank for rank, text in enumerate(texts, 1) if any(answer in text for answer in gold))
     origins = (rank for rank, passage in enumerate(found.passages, 1) if origin(passage) == asked.source)
@@ -145,6 +150,11 @@ def _record(asked: Asked, found: Answered) -> Record:
         answer_rank=next(holds, None),
         source_rank=next(origins, None) if asked.source is not None else None,
     )
+
+
+def _as_words(answer: str) -> str:
+    """What a text has that holds an answer as whole words; where words are not spaced apart, the answer as it is."""
+    return f"{'' if _UNSPACED.match(answer[0]) else ' '}{answer}{'' if _UNSPACED.match(answer[-1]) else ' '}"
 
 
 def _read_lines(path: Path) -> list[Asked]:
@@ -190,4 +200,5 @@ def _asked(line: str, place: str, number: int) -> Asked:
     source = entry.get("file", entry.get("source"))
     if source is not None and not isinstance(source, str):
         raise ConfigurationError(f"{place}: `file` must be a path in the corpus, got {source!r}")
-    return Asked(str(entry.get("id", f"line {number}")), text, accepted, source if accepted else None)
+    identifier = entry["id"] if entry.get("id") is not None else f"line {number}"
+    return Asked(str(identifier), text, accepted, source if accepted else None)

@@ -35,15 +35,15 @@ def evaluate_squad(
     """
     questions = sampled(list(read_squad(data)), sample)
     checked_threshold(threshold, [])
-    sha256, reads = hash_files([data]), hash_reader(reader)
-    kept = Partial(partial, fingerprint("squad", sha256, reads, sample))
+    sha256, reads, precision = hash_files([data]), hash_reader(reader), reader.used_precision
+    kept = Partial(partial, fingerprint("squad", sha256, reads, precision, sample))
     entries = run_all(questions, lambda batch: _read(reader, batch), kept, progress)
     records = [Record.from_dict(entry) for entry in entries]
     threshold = checked_threshold(threshold, records)
     settings = {
         "reader": reader.model,
         "reader_sha256": reads,
-        "precision": reader.precision,
+        "precision": precision,
         "no_answer_threshold": threshold,
         "sample": sample,
     }

@@ -96,8 +96,11 @@ def measure(qrels: Qrels, run: Run, names: Sequence[str] = DEFAULT_MEASURES) -> 
     ranked = {query: dict(found) for query, found in run.items() if found and query in judged}
     by_query: dict[str, dict[str, float]] = {name: dict.fromkeys(judged, 0.0) for name in names}
     named = dict(zip(map(str, measures), names, strict=True))
-    for metric in _ir_measures().iter_calc(measures, judged, ranked):
-        by_query[named[str(metric.measure)]][metric.query_id] = float(metric.value)
+    try:
+        for metric in _ir_measures().iter_calc(measures, judged, ranked):
+            by_query[named[str(metric.measure)]][metric.query_id] = float(metric.value)
+    except ValueError as error:
+        raise ConfigurationError(f"ir-measures cannot compute {', '.join(names)} here: {error}") from error
     mean = {name: sum(values.values()) / len(values) if values else 0.0 for name, values in by_query.items()}
     return Measured(mean, by_query)
 

@@ -1,11 +1,13 @@
 """Answers counted by their scores, in one sample or in many resamples at once: all that their figures are made from."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
+_CHUNK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -117,17 +119,22 @@ class Scored:
         total = np.add.reduceat(ordered, self._starts, axis=1)
         return Tally(self._scores, total, np.add.reduceat(ordered * self._right, self._starts, axis=1))
 
-    def perfect(self, samples: int, seed: int = 0) -> Tally:
+    def perfect(self, samples: int, seed: int = 0) -> Iterator[Tally]:
         """The same answers, right as often as their scores say: outcomes drawn from the probabilities.
+
+        They come a part of the samples at a time, so that memory holds them however many answers there are.
 
         :param samples: How often they are drawn.
         :param seed: Seed of the draws.
         """
         total = self.tally().total
         p = np.clip(self._scores, 0, 1)
-        shape = (samples, len(p))
-        drawn = np.random.default_rng(seed).binomial(np.rint(total).astype(np.int64), p, size=shape)
-        return Tally(self._scores, np.broadcast_to(total, shape), drawn.astype(np.float64))
+        random = np.random.default_rng(seed)
+        rows = max(1, _CHUNK // len(p))
+        for done in range(0, samples, rows):
+            shape = (min(rows, samples - done), len(p))
+            drawn = random.binomial(np.rint(total).astype(np.int64), p, size=shape)
+            yield Tally(self._scores, np.broadcast_to(total, shape), drawn.astype(np.float64))
 
 
 def bin_sizes(count: int, bins: int) -> NDArray[np.int64]:

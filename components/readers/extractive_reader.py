@@ -197,6 +197,13 @@ class ExtractiveReader:
         self.warm_up()
         return self._scoring.calibration if isinstance(self._scoring, CalibratedScoring) else None
 
+    @property
+    def used_precision(self) -> str:
+        """The precision that the model runs in, which `"auto"` leaves to the machine. Loads the model if need be."""
+        self.warm_up()
+        assert self._reader is not None
+        return self._reader.precision
+
     @component.output_types(answers=list[ExtractedAnswer], meta=dict[str, Any])
     def run(
         self,

@@ -65,6 +65,11 @@ class PassageReader:
         self._disk = None if token_cache is None else TokenFile(token_cache, pair.fingerprint())
         self._cache = TokenCache(pair, disk=self._disk)
 
+    @property
+    def precision(self) -> str:
+        """What the model computes in."""
+        return self._engine.precision
+
     def forget(self) -> None:
         """Drop the tokens that were kept in memory."""
         self._cache = TokenCache(self._pair, disk=self._disk)

@@ -28,7 +28,7 @@ def ask(
         Path | None, typer.Option("--file", metavar="JSONL", help="Answer every line's `query` instead.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="JSONL", help="Where --file's answers go  [default: stdout]")
+        Path | None, typer.Option("--output", metavar="JSONL", help="Where --file's answers go  \\[default: stdout]")
     ] = None,
     pipeline: QueryPipelineOption = "query_faiss",
     index: IndexOption = None,

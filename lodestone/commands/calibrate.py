@@ -35,14 +35,14 @@ def calibrate(
     ] = None,
     index: Annotated[
         Path | None,
-        typer.Option("--index", metavar="DIR", help="Ask this index  [default: one of the data's own paragraphs]"),
+        typer.Option("--index", metavar="DIR", help="Ask this index  \\[default: one of the data's own paragraphs]"),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             metavar="FILE",
-            help="Where the calibration goes  [default: the cache, where the reader finds it by its weights]",
+            help="Where the calibration goes  \\[default: the cache, where the reader finds it by its weights]",
         ),
     ] = None,
     sample: Annotated[
@@ -75,16 +75,17 @@ def calibrate(
     if pipeline is None and index is not None:
         raise ConfigurationError("--index goes with --pipeline")
     check_output(output, *data)
-    if len({file.resolve() for file in data}) < len(data):
-        raise ConfigurationError("a file is given twice; held-out questions would have been seen")
     files = [read_qa(file) for file in data]
+    hashes = [hash_files([file]) for file in data]
+    if len(set(hashes)) < len(data):
+        raise ConfigurationError("a file, or a copy of it, is given twice; held-out questions would have been seen")
     chosen = [sampled(each.questions, sample) for each in files]
     questions = [question for each in chosen for question in each]
     weights = [len(questions) / len(chosen) / len(each) for each in chosen for _ in each]
     about: dict[str, object] = {
         "data": [
-            {"file": file.name, "sha256": hash_files([file]), "questions": len(each)}
-            for file, each in zip(data, chosen, strict=True)
+            {"file": file.name, "sha256": sha256, "questions": len(each)}
+            for file, sha256, each in zip(data, hashes, chosen, strict=True)
         ]
     }
     if pipeline is None:

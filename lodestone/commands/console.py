@@ -19,7 +19,7 @@ IndexOption = Annotated[
     typer.Option(
         "--index",
         metavar="DIR",
-        help="Folder of the index, or its name in Elasticsearch  [default: the pipeline's, .lodestone]",
+        help="Folder of the index, or its name in Elasticsearch  \\[default: the pipeline's, .lodestone]",
     ),
 ]
 FilterOption = Annotated[

@@ -264,8 +264,8 @@ def _check_outputs(data: Path, output: Path | None, report: Path | None) -> None
 
     if report is not None:
         require_matplotlib()
-    for file in (output, report):
-        check_output(file, data)
+    check_output(output, data)
+    check_output(report, data, *([output] if output is not None else []))
 
 
 def _write(result: "Result", output: Path | None, report: Path | None) -> None:

@@ -33,27 +33,27 @@ def index(
         typer.Option(
             "--pipeline",
             metavar="P",
-            help="Indexing pipeline: a YAML file or a shipped definition  [default: indexing_faiss]",
+            help="Indexing pipeline: a YAML file or a shipped definition  \\[default: indexing_faiss]",
         ),
     ] = None,
     index: IndexOption = None,
     prune: Annotated[bool, typer.Option("--prune", help="Drop what is gone even if that is most of it.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Compare files by hash, not by size and time.")] = False,
     root_name: Annotated[
-        str | None, typer.Option("--root-name", metavar="NAME", help="Name of the root  [default: the folder's]")
+        str | None, typer.Option("--root-name", metavar="NAME", help="Name of the root  \\[default: the folder's]")
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", help="Processes that convert files  [default: half the CPUs]"),
+        typer.Option("--workers", metavar="N", help="Processes that convert files  \\[default: half the CPUs]"),
     ] = None,
     max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", metavar="S", help="Time that one file may take  [default: 120]")
+        float | None, typer.Option("--max-seconds", metavar="S", help="Time that one file may take  \\[default: 120]")
     ] = None,
     max_memory: Annotated[
-        int | None, typer.Option("--max-memory", metavar="MIB", help="Memory that one file may take  [default: 2048]")
+        int | None, typer.Option("--max-memory", metavar="MIB", help="Memory that one file may take  \\[default: 2048]")
     ] = None,
     max_size: Annotated[
-        float | None, typer.Option("--max-size", metavar="MIB", help="Size that one file may have  [default: 64]")
+        float | None, typer.Option("--max-size", metavar="MIB", help="Size that one file may have  \\[default: 64]")
     ] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a report: .html, .json or text.")
@@ -64,11 +64,11 @@ def index(
     ] = False,
     executor: Annotated[
         str | None,
-        typer.Option("--executor", metavar="local|ray", help="Where the work is done  [default: local]"),
+        typer.Option("--executor", metavar="local|ray", help="Where the work is done  \\[default: local]"),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", metavar="A", help="Ray cluster  [default: RAY_ADDRESS, or one of its own]"),
+        typer.Option("--address", metavar="A", help="Ray cluster  \\[default: RAY_ADDRESS, or one of its own]"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

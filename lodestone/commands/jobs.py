@@ -23,7 +23,9 @@ app = typer.Typer(
 
 JobArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[ID]", help="The job, or the beginning of its id  [default: the last]", show_default=False),
+    typer.Argument(
+        metavar="[ID]", help="The job, or the beginning of its id  \\[default: the last]", show_default=False
+    ),
 ]
 
 _PATIENCE_SECONDS = 600.0

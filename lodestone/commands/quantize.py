@@ -12,7 +12,7 @@ def quantize(
     model: Annotated[str, typer.Argument(help="Reader or embedder: a folder or a hub name.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="SQUAD.json", help="Questions to judge it on  [default: the examples']"),
+        typer.Option("--data", metavar="SQUAD.json", help="Questions to judge it on  \\[default: the examples']"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

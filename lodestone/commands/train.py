@@ -16,7 +16,7 @@ OutputOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data-folder", metavar="DIR", help="Where data files are  [default: the recipe's folder]"),
+    typer.Option("--data-folder", metavar="DIR", help="Where data files are  \\[default: the recipe's folder]"),
 ]
 SetOption = Annotated[
     list[str] | None,

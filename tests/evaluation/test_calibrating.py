@@ -1,9 +1,11 @@
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from lodestone import ExtractiveReader
 from lodestone.components.errors import ConfigurationError
+from lodestone.components.readers.calibration import Calibration
 from lodestone.evaluation.calibrating import bm25_passages, calibrate
 
 BOATS = ["Kestrel", "Heron", "Plover", "Dunlin", "Avocet", "Curlew", "Gannet", "Puffin", "Osprey", "Merlin"]
@@ -44,6 +46,23 @@ def test_a_calibration_says_what_it_was_fitted_on_and_how_good_it_is_in_each_pre
     for figures in fitted["held_out"].values():
         assert figures["after"]["log_loss"] < figures["before"]["log_loss"]
     assert calibration.weights_sha256 is not None
+
+
+def test_the_same_questions_never_count_twice(tmp_path: Path) -> None:
+    passages = bm25_passages(QUESTIONS, PARAGRAPHS, top_k=1)
+
+    def adapted(start: Calibration | None, sha256: str) -> Calibration:
+        start_file = tmp_path / "start.json"
+        if start is not None:
+            start.save(start_file)
+        reader = ExtractiveReader(precision="float32", calibration=None if start is None else str(start_file))
+        return calibrate(reader, QUESTIONS, passages, about={"data": [{"file": "boats", "sha256": sha256}]})
+
+    once = adapted(None, "a")
+    assert adapted(once, "a") == once
+    other = adapted(once, "b")
+    assert other.adapted != once.adapted
+    assert adapted(other, "b") == other
 
 
 def test_a_fresh_fit_does_not_start_from_what_is_there() -> None:

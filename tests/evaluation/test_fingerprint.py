@@ -4,6 +4,7 @@ import pytest
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers import ExtractiveReader
+from lodestone.components.readers.calibration import cached_calibration, hash_weights
 from lodestone.evaluation.fingerprint import hash_files, hash_pipeline, hash_reader
 from lodestone.pipelines import load_pipeline
 
@@ -33,6 +34,17 @@ def test_a_reader_is_another_with_other_parameters_or_another_calibration(model:
         file.write_text(content)
         hashes.add(hash_reader(ExtractiveReader(str(model), calibration=str(file))))
     assert len(hashes) == 4
+
+
+def test_a_reader_is_another_with_the_calibration_that_is_kept_for_its_weights(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LODESTONE_CACHE", str(tmp_path / "cache"))
+    before = hash_reader(ExtractiveReader(str(model)))
+    kept = cached_calibration(hash_weights(model))
+    kept.parent.mkdir(parents=True)
+    kept.write_text("kept")
+    assert hash_reader(ExtractiveReader(str(model))) != before
 
 
 def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from haystack.dataclasses import ExtractedAnswer
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.evaluation.corpus import ENTRY, write_corpus
-from lodestone.evaluation.qa import Asked, evaluate_qa, read_qa
+from lodestone.evaluation.qa import Asked, _as_words, evaluate_qa, read_qa
 
 
 def lines(folder: Path, *entries: object) -> Path:
@@ -23,12 +23,14 @@ def test_lines_are_read_by_either_name_of_their_entries(tmp_path: Path) -> None:
             {"id": "a", "question": "Who?", "answers": ["Ida\u2028Holm", "Holm"], "file": "b.md"},
             {"query": "When?", "answer": "1911", "source": "c.md"},
             {"id": 3, "question": "Why?", "answer": None, "file": "d.md", "answerable": False},
+            {"id": None, "question": "How?"},
         )
     )
     assert data.questions == [
         Asked("a", "Who?", ("Ida\u2028Holm", "Holm"), "b.md"),
         Asked("line 2", "When?", ("1911",), "c.md"),
         Asked("3", "Why?", (), None),
+        Asked("line 4", "How?", (), None),
     ]
     assert not data.paragraphs
 
@@ -165,6 +167,12 @@ def test_ranks_are_those_of_the_answer_as_whole_words_and_of_the_document(tmp_pa
     assert result.questions[0]["guesses"] == ({"text": "Ida Holm", "score": 0.7, "source": "b.md"},)
     assert result.metrics["answer_recall@3"] == 0.5
     assert result.settings["passages"] == 3
+
+
+def test_where_words_are_not_spaced_apart_an_answer_is_found_within_them() -> None:
+    assert _as_words("ida holm") == " ida holm "
+    assert _as_words("北京") in " 北京是中国的首都 "
+    assert _as_words("11 月") in " 1911 年 11 月11日 "
 
 
 def test_a_pipeline_without_a_store_is_asked_too(tmp_path: Path) -> None:

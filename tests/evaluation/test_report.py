@@ -4,6 +4,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
@@ -11,6 +12,7 @@ from lodestone.evaluation import plots
 from lodestone.evaluation.comparing import compare
 from lodestone.evaluation.comparison_report import comparison_html, write_comparison
 from lodestone.evaluation.judging import Judgement, judge_answering, judge_reading
+from lodestone.evaluation.labels import sections
 from lodestone.evaluation.mistakes import kinds_of
 from lodestone.evaluation.records import Guess, Record
 from lodestone.evaluation.report import to_html, write_report
@@ -40,6 +42,11 @@ def result_of(records: list[Record], kind: str = "qa") -> Result:
     judged = (judge_answering if kind == "qa" else judge_reading)(records, 0.5)
     settings = {"no_answer_threshold": 0.5, "reader": HOSTILE}
     return Result.of(kind, DATA, settings, judged, [each.to_dict() for each in records])
+
+
+def ranking_of(measure: str) -> Result:
+    questions = [{"id": "1", "question": "Who?", "documents": ["a"], "measures": {measure: 1.0}}]
+    return Result("retrieval", DATA, {}, {measure: 1.0}, {measure: (1.0, 1.0)}, questions)
 
 
 class Page(HTMLParser):
@@ -237,6 +244,22 @@ def test_runs_that_cannot_be_compared_are_refused() -> None:
     other = replace(RECORDS[0], accepted=("Lind",))
     with pytest.raises(ConfigurationError, match="'1' has other accepted answers"):
         compare(result_of(RECORDS), result_of([other, *RECORDS[1:]]))
+    other = replace(RECORDS[0], question="Who else?")
+    with pytest.raises(ConfigurationError, match="'1' has other words"):
+        compare(result_of(RECORDS), result_of([other, *RECORDS[1:]]))
+    with pytest.raises(ConfigurationError, match="no measure in common"):
+        compare(ranking_of("RR"), ranking_of("AP"))
+
+
+def test_an_interval_of_no_width_is_not_shown() -> None:
+    rows = {row.label: row for row in sections(result_of([RECORDS[0], RECORDS[0]]))["All questions"]}
+    assert (rows["Exact match"].value, rows["Exact match"].interval) == ("100.0 %", "")
+
+
+def test_bars_have_a_width_where_all_or_none_of_a_few_answers_are_right() -> None:
+    low, high = plots._wilson(np.array([0.0, 0.5, 1.0]), np.array([4, 4, 4]))
+    assert low == pytest.approx([0, 0.15, 0.51], abs=0.005)
+    assert high == pytest.approx([0.49, 0.85, 1], abs=0.005)
 
 
 def test_the_result_is_json_that_other_programs_read(tmp_path: Path) -> None:

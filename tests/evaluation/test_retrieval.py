@@ -78,5 +78,14 @@ def test_an_unknown_measure_is_refused() -> None:
         measure({"q": {"a": 1}}, {}, ["best"])
 
 
+def test_a_measure_that_needs_what_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise ValueError("Unsupported measures {RBP}")
+
+    monkeypatch.setattr("ir_measures.iter_calc", unsupported)
+    with pytest.raises(ConfigurationError, match="cannot compute RBP here: Unsupported measures"):
+        measure({"q": {"a": 1}}, {}, ["RBP"])
+
+
 def test_an_empty_run_measures_zero() -> None:
     assert measure({"q": {"a": 1}}, {}, ["nDCG@10"]).mean == {"nDCG@10": 0.0}

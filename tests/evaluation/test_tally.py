@@ -63,7 +63,16 @@ def test_answers_of_one_probability_have_no_error_of_their_order() -> None:
 
 def test_outcomes_drawn_from_probabilities_come_true_as_often_as_these_say() -> None:
     p = np.random.default_rng(0).uniform(size=2000)
-    drawn = Scored(p, np.zeros(2000)).perfect(50)
+    (drawn,) = Scored(p, np.zeros(2000)).perfect(50)
     assert drawn.right.shape == (50, 2000)
     assert drawn.right.mean() == pytest.approx(p.mean(), abs=0.01)
     assert drawn.auroc() == pytest.approx(np.full(50, 0.83), abs=0.04)
+
+
+def test_outcomes_that_come_in_parts_are_those_that_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = np.random.default_rng(0).uniform(size=200)
+    (whole,) = Scored(p, np.zeros(200)).perfect(50)
+    monkeypatch.setattr("lodestone.evaluation.tally._CHUNK", 200 * 20)
+    parts = list(Scored(p, np.zeros(200)).perfect(50))
+    assert [len(part.right) for part in parts] == [20, 20, 10]
+    assert (np.concatenate([part.right for part in parts]) == whole.right).all()
