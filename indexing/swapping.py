@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.indexing.replacing import scope_of, without_scope
 from lodestone.indexing.report import Report
 from lodestone.indexing.sources import Source, find_scopes
 
@@ -16,7 +17,8 @@ def check_swap(store: Any, sources: Sequence[Source]) -> None:
 
     :param store: The store that serves.
     :param sources: What is to be indexed.
-    :raises ConfigurationError: If the store cannot swap, or holds folders that are not among the sources.
+    :raises ConfigurationError: If the store cannot swap, or holds folders, files or passages that are not among the
+        sources.
     """
     if not hasattr(store, "swap"):
         raise ConfigurationError(
@@ -24,10 +26,29 @@ def check_swap(store: Any, sources: Sequence[Source]) -> None:
             "which replaces changed files in place"
         )
     roots = store.roots()
-    wanted = {scope.root for scope in find_scopes(list(sources), roots)}
+    scopes = find_scopes(list(sources), roots)
+    wanted = {scope.root for scope in scopes}
     if missing := {name: path for name, path in roots.items() if name not in wanted}:
         listed = ", ".join(f"{name} ({path})" for name, path in missing.items())
         raise ConfigurationError(f"the new index would lack folders that {store.path} holds: name them too: {listed}")
+    if (left_out := without_scope(store.sources(), scopes)).number:
+        raise ConfigurationError(
+            f"the new index would lack {left_out.number:,} files that {store.path} holds and that are not named, or "
+            f"are left out by patterns: {left_out}. Name the whole folders that were indexed, with all of their files, or "
+            "take these files out of the index first with `lodestone delete`"
+        )
+    foreign = sum(
+        passages
+        for root, path, passages in store.unlisted()
+        if root is None or path is None or scope_of((root, path), scopes) is None
+    )
+    if foreign:
+        raise ConfigurationError(
+            f"the new index would lack {foreign:,} passages that {store.path} holds and that `lodestone index` did not "
+            "write. To keep them, leave this index as it is, or copy it to another (`lodestone store export`, "
+            "`import`); then delete them here, such as by delete_by_filter with meta.root == None, or build the new "
+            "index under another name"
+        )
 
 
 @contextlib.contextmanager
@@ -42,33 +63,18 @@ def serving_on(store: Any) -> Iterator[None]:
         raise LodestoneError(f"{error}\n{_on_as_it_was(store)}") from error
 
 
-def swap(store: Any, built: Any, report: Report) -> None:
-    """Put the index that was built in the place of the one that serves, unless files would be lost by it.
+def swap(store: Any, report: Report) -> None:
+    """Put the index that was built in the place of the one that serves, unless something would be lost by it.
 
     :param store: The store that serves.
-    :param built: The store that was built.
-    :param report: Of the job that built it; a warning says why the old index serves on.
+    :param report: Of the job that built the other; a warning says that the old index serves on, if it does.
     """
-    if (problem := _problem(store, built, report)) is None:
-        store.swap(KEPT)
-        return
-    report.incomplete = True
-    report.warnings.append(f"{problem}; {_on_as_it_was(store)}")
-
-
-def _problem(store: Any, built: Any, report: Report) -> str | None:
     if report.stopped:
-        return "the new index is not complete"
-    failed = {(record.root, record.path) for record in built.sources() if record.state == "failed"}
-    lost = sorted(
-        f"{record.root}/{record.path}"
-        for record in store.sources()
-        if record.state != "failed" and (record.root, record.path) in failed
-    )
-    if lost:
-        return f"the new index lacks {len(lost)} files that the old one holds, as they failed ({', '.join(lost[:3])})"
-    unread = len(report.failed) - len(failed)
-    return f"the new index lacks {unread} files that could not be read" if unread > 0 else None
+        report.warnings.append(f"the new index is not complete; {_on_as_it_was(store)}")
+    elif report.incomplete:
+        report.warnings.append(_on_as_it_was(store))
+    else:
+        store.swap(KEPT)
 
 
 def _on_as_it_was(store: Any) -> str:

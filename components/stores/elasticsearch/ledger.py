@@ -19,7 +19,7 @@ from lodestone.components.stores.elasticsearch.filters import Query
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.passages import to_source, to_vector_of
 from lodestone.components.stores.elasticsearch.problems import explained
-from lodestone.components.stores.elasticsearch.values import term_of
+from lodestone.components.stores.elasticsearch.values import HASHED, term_of
 from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
 from lodestone.components.stores.records import SourceRecord, SourceText
 
@@ -247,6 +247,40 @@ class LedgerIndex:
                 text = SourceText(source["source_id"], _unpacked(source["text"]), decode_meta(source["meta"]))
                 found.setdefault(terms[source["root"], source["path"]], []).append(text)
         return found
+
+    def unlisted(self) -> Iterator[tuple[str | None, str | None, int]]:
+        """Passages of files that the ledger does not list: what was written past it, or by a job that was killed.
+
+        :returns: Root and path as the passages have them, None for what they have not, and how many passages each has.
+            Paths of more than 1,000 characters are left out.
+        """
+        if not self.exists():
+            return
+        self._passages.refresh()
+        terms = {"root": "keyword.root", "path": "keyword.source"}
+        files: dict[str, Any] = {
+            "size": _FILES_AT_ONCE,
+            "sources": [{name: {"terms": {"field": field, "missing_bucket": True}}} for name, field in terms.items()],
+        }
+        while True:
+            found = self._passages.search(size=0, aggs={"files": {"composite": files}})["aggregations"]["files"]
+            held = {(one["key"]["root"], one["key"]["path"]): int(one["doc_count"]) for one in found["buckets"]}
+            named = [(root, path) for root, path in held if root is not None and path is not None]
+            listed = self._listed(named) if named else set()
+            for (root, path), passages in held.items():
+                if (root, path) not in listed and not str(path).startswith(HASHED):
+                    yield root, path, passages
+            if "after_key" not in found:
+                return
+            files["after"] = found["after_key"]
+
+    def _listed(self, files: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of some files that the ledger lists."""
+        query = _of_files(files, "root", "path", [{"term": {"kind": "source"}}])
+        hits = self._passages.search(
+            self._passages.ledger, query=query, size=len(files), source={"includes": ["root", "path"]}
+        )["hits"]["hits"]
+        return {(hit["_source"]["root"], hit["_source"]["path"]) for hit in hits}
 
     def roots(self) -> dict[str, str]:
         """Names of the folders that were indexed, with their absolute paths."""
