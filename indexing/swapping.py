@@ -34,7 +34,7 @@ def check_swap(store: Any, sources: Sequence[Source]) -> None:
     if (left_out := without_scope(store.sources(), scopes)).number:
         raise ConfigurationError(
             f"the new index would lack {left_out.number:,} files that {store.path} holds and that are not named, or "
-            f"are left out by patterns: {left_out}. Name the whole folders that were indexed, with all of their files, or "
+            f"are left out by patterns: {left_out}. Name the folders that were indexed, with all of their files, or "
             "take these files out of the index first with `lodestone delete`"
         )
     foreign = sum(

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,3 +163,20 @@ def test_rows_and_tables_stand_for_each_other(site: Site) -> None:
     (site.docs / "t.jsonl").write_text("\n".join(lines[:2]))
     assert site.index("--job", rows, "--swap").code == 0
     assert len(site.held()) == 8
+
+
+def test_a_row_with_a_very_long_id_and_a_long_name_in_an_archive_cost_only_themselves(site: Site) -> None:
+    lines = [json.dumps({"key": name, "text": f"Row {name}."}) for name in ("x", "y" * 40_000)]
+    (site.docs / "t.jsonl").write_text("\n".join(lines))
+    with zipfile.ZipFile(site.docs / "z.zip", "w") as archive:
+        archive.writestr("short.txt", "A short name.")
+        archive.writestr(f"{'z' * 40_000}.txt", "A long name.")
+    job = site.job("sources:\n  - path: docs\n    rows: {content: text, id: key}\n")
+    outcome = site.index("--job", job, "--json")
+    report = json.loads(outcome.out.splitlines()[-1])
+    assert (outcome.code, [each["reason"] for each in report["failed"]]) == (
+        1,
+        ["its id has 40,000 bytes, 1,000 at most are possible"],
+    )
+    assert [each["reason"] for each in report["skipped"]] == ["its name has more than 1,000 bytes"]
+    assert site.held() == [*ALL, "docs/t.jsonl/x", "docs/z.zip/short.txt"]
