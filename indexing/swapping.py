@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
+from lodestone.indexing.job_records import JobRecords
 from lodestone.indexing.replacing import scope_of, without_scope
 from lodestone.indexing.report import Report
 from lodestone.indexing.sources import Source, find_scopes
@@ -51,16 +52,56 @@ def check_swap(store: Any, sources: Sequence[Source]) -> None:
         )
 
 
+def refuse_beside(store: Any, swap: bool = False) -> None:
+    """Refuse to write to an index while a new one is built that is to take its place: what is written would be lost.
+
+    :param store: The index.
+    :param swap: Whether a new one is to be built: then nobody may write to this one, either.
+    :raises ConfigurationError: If a job does so.
+    """
+    if not hasattr(store, "swap") or not store.exists():
+        return
+    for record in JobRecords(store).all():
+        if not record.is_running or not (swap or record.swap):
+            continue
+        job = f"job {record.id} (process {record.pid} on {record.host})"
+        what = (
+            f"{job} is building a new index that is to take the place of {store.path}, and what is written meanwhile "
+            "would be lost"
+            if record.swap
+            else f"{job} is writing to {store.path}, and the new index would lack what it writes"
+        )
+        raise ConfigurationError(
+            f"{what}: wait until it ends, or stop it: lodestone jobs cancel {record.id}, with the same --pipeline and "
+            "--index"
+        )
+
+
 @contextlib.contextmanager
 def serving_on(store: Any) -> Iterator[None]:
-    """Say of an error that the index which serves was not touched by it.
+    """Say of an error that the index which serves was not touched by it, or that another has taken its place.
 
     :param store: The store that serves.
     """
+    before = _serving(store)
     try:
         yield
     except LodestoneError as error:
+        now = before
+        with contextlib.suppress(LodestoneError):  # what went wrong before is what matters
+            now = _serving(store)
+        if now != before:
+            raise LodestoneError(
+                f"{now} serves behind {store.path} now, and not {before or 'none'} any more: another run has put it "
+                f"there, and what this one built is in it, or gone ({error}). Run the same command again to be "
+                "sure that all is in it"
+            ) from error
         raise LodestoneError(f"{error}\n{_on_as_it_was(store)}") from error
+
+
+def _serving(store: Any) -> str | None:
+    """The name of the index that serves; None if there is none."""
+    return next((one.name for one in store.generations() if one.state == "serving"), None)
 
 
 def swap(store: Any, report: Report) -> None:

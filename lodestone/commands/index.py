@@ -165,6 +165,7 @@ def _run(
             f"{shown}: a name that ends in {_NEXT} is for the index that --swap builds: name another; what is in it "
             "moves there by `lodestone store export` and `import`"
         )
+    swapping.refuse_beside(serving, swap)
     if swap:
         swapping.check_swap(serving, definition.sources)
         stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}{_NEXT}"))

@@ -4,7 +4,7 @@ import json
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ import pytest
 from haystack import Document
 
 from lodestone import ElasticsearchStore
+from lodestone.components.errors import LodestoneError
+from lodestone.indexing.job_record import JobRecord
+from lodestone.indexing.job_records import JobRecords
+from lodestone.indexing.swapping import serving_on
 
 PIPELINE = """
 components:
@@ -180,3 +184,35 @@ def test_a_row_with_a_very_long_id_and_a_long_name_in_an_archive_cost_only_thems
     )
     assert [each["reason"] for each in report["skipped"]] == ["its name has more than 1,000 bytes"]
     assert site.held() == [*ALL, "docs/t.jsonl/x", "docs/z.zip/short.txt"]
+
+
+def test_nobody_writes_to_an_index_while_another_is_built_in_its_place(site: Site) -> None:
+    records = JobRecords(site.store)
+    running = JobRecord("zzz", "lodestone index docs --swap", "", swap=True)
+    records.save(running)
+    options = ("--pipeline", site.folder / "pipeline.yaml", "--index", site.store.index)
+    for outcome in (
+        site.index(site.docs),
+        site.index(site.docs, "--swap"),
+        site.lodestone("delete", site.docs / "a.txt", *options),
+    ):
+        assert (outcome.code, "job zzz (process " in outcome.err) == (2, True)
+        assert "is building a new index" in outcome.err
+    records.save(replace(running, swap=False))
+    outcome = site.index(site.docs, "--swap")
+    assert (outcome.code, "the new index would lack what it writes" in outcome.err) == (2, True)
+    assert site.held() == ALL
+    records.save(replace(running, state="stopped"))
+    assert site.index(site.docs, "--swap").code == 0
+
+
+def test_a_swap_is_told_that_another_one_was_quicker(site: Site) -> None:
+    def late() -> None:
+        with serving_on(site.store):
+            assert site.index(site.docs, "--swap").code == 0
+            site.store.swap(1)
+
+    with pytest.raises(LodestoneError, match=r"serves behind .* now, and not .*-000001 any more"):
+        late()
+    with pytest.raises(LodestoneError, match="serves on as it was"), serving_on(site.store):
+        site.store.swap(1)
