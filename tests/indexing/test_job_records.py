@@ -108,6 +108,22 @@ def test_a_running_job_writes_its_record_by_itself(store: FaissDocumentStore, mo
     assert last.ended is not None
 
 
+def test_what_is_done_is_on_record_soon_and_what_was_not_come_to_is_not(store: FaissDocumentStore) -> None:
+    records = JobRecords(store)
+    with JobRecorder(store, record(), Progress()) as recorder:
+        recorder.start(32, 3200, [])
+        recorder.done(FileDone("docs/a.txt", "indexed", size=100, passages=3))
+        latest = time.monotonic() + 4  # less than it takes without news
+        while (now := records.get("0")) is not None and not now.counts["files"] and time.monotonic() < latest:
+            time.sleep(0.05)
+        assert now is not None
+        assert (now.counts["files"], now.counts["passages"], now.files) == (1, 3, 32)
+        recorder.end(Report(files=32, indexed=1, passages=3, stopped=True))
+    last = records.get("0")
+    assert last is not None
+    assert (last.state, last.counts["files"], last.counts["indexed"]) == ("stopped", 1, 1)
+
+
 def test_what_ends_a_job_is_in_its_record(store: FaissDocumentStore) -> None:
     with pytest.raises(ConfigurationError), JobRecorder(store, record(), Progress()):
         raise ConfigurationError("the disk is full")
