@@ -105,7 +105,7 @@ class LedgerIndex:
                 if vector is not None:
                     dim = vector.size if dim is None else dim
                     _check_dim(document, vector.size, dim)
-                body = to_source(document, vector)
+                body = to_source(document, vector, self._passages.settings.similarity)
                 actions[document.id] = Action("index", self._passages.name, document.id, body)
         return dim, actions
 
