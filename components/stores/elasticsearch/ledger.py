@@ -15,11 +15,12 @@ from haystack import Document
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.elasticsearch.bulk import Action, RefusedDocumentsError
+from lodestone.components.stores.elasticsearch.files import passages_of, texts_of, unlisted
 from lodestone.components.stores.elasticsearch.filters import Query
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.passages import to_source, to_vector_of
 from lodestone.components.stores.elasticsearch.problems import explained
-from lodestone.components.stores.elasticsearch.values import HASHED, term_of
+from lodestone.components.stores.elasticsearch.values import term_of
 from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
 from lodestone.components.stores.records import SourceRecord, SourceText
 
@@ -114,11 +115,11 @@ class LedgerIndex:
         if not sources:
             return
         files = [(record.root, record.path) for record, _, _ in sources]
-        self._delete_others(_passages_of(files), set(passages), self._passages.name)
+        self._delete_others(passages_of(files), set(passages), self._passages.name)
         of_files = [_text_actions(self._passages.ledger, record, listed) for record, listed, _ in sources]
         texts = {action.id: action for action in chain.from_iterable(of_files)}
         self._write(texts.values())
-        self._delete_others(_texts_of(files), set(texts), self._passages.ledger)
+        self._delete_others(texts_of(files), set(texts), self._passages.ledger)
         self.touch_sources(record for record, _, _ in sources)
 
     def restore(self, sources: Sequence[tuple[SourceRecord, list[SourceText]]]) -> None:
@@ -159,8 +160,8 @@ class LedgerIndex:
         listed, deleted = list(dict.fromkeys(sources)), 0
         for start in range(0, len(listed), _FILES_AT_ONCE):
             files = listed[start : start + _FILES_AT_ONCE]
-            deleted += self._delete_others(_passages_of(files), set(), self._passages.name)
-            self._delete_others(_texts_of(files), set(), self._passages.ledger)
+            deleted += self._delete_others(passages_of(files), set(), self._passages.name)
+            self._delete_others(texts_of(files), set(), self._passages.ledger)
             self._write(Action("delete", self._passages.ledger, _row_id(root, path)) for root, path in files)
         self._passages.refresh()
         return deleted
@@ -242,45 +243,16 @@ class LedgerIndex:
         """
         terms = {(term_of(root), term_of(path)): (root, path) for root, path in files}
         found: dict[tuple[str, str], list[SourceText]] = {}
-        for hits in self._passages.pages(_texts_of(files), _TEXT_FIELDS, self._passages.ledger):
+        for hits in self._passages.pages(texts_of(files), _TEXT_FIELDS, self._passages.ledger):
             for source in (hit["_source"] for hit in hits):
                 text = SourceText(source["source_id"], _unpacked(source["text"]), decode_meta(source["meta"]))
                 found.setdefault(terms[source["root"], source["path"]], []).append(text)
         return found
 
     def unlisted(self) -> Iterator[tuple[str | None, str | None, int]]:
-        """Passages of files that the ledger does not list: what was written past it, or by a job that was killed.
-
-        :returns: Root and path as the passages have them, None for what they have not, and how many passages each has.
-            Paths of more than 1,000 characters are left out.
-        """
-        if not self.exists():
-            return
-        self._passages.refresh()
-        terms = {"root": "keyword.root", "path": "keyword.source"}
-        files: dict[str, Any] = {
-            "size": _FILES_AT_ONCE,
-            "sources": [{name: {"terms": {"field": field, "missing_bucket": True}}} for name, field in terms.items()],
-        }
-        while True:
-            found = self._passages.search(size=0, aggs={"files": {"composite": files}})["aggregations"]["files"]
-            held = {(one["key"]["root"], one["key"]["path"]): int(one["doc_count"]) for one in found["buckets"]}
-            named = [(root, path) for root, path in held if root is not None and path is not None]
-            listed = self._listed(named) if named else set()
-            for (root, path), passages in held.items():
-                if (root, path) not in listed and not str(path).startswith(HASHED):
-                    yield root, path, passages
-            if "after_key" not in found:
-                return
-            files["after"] = found["after_key"]
-
-    def _listed(self, files: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of some files that the ledger lists."""
-        query = _of_files(files, "root", "path", [{"term": {"kind": "source"}}])
-        hits = self._passages.search(
-            self._passages.ledger, query=query, size=len(files), source={"includes": ["root", "path"]}
-        )["hits"]["hits"]
-        return {(hit["_source"]["root"], hit["_source"]["path"]) for hit in hits}
+        """Passages of files that the ledger does not list. See `files.unlisted`."""
+        if self.exists():
+            yield from unlisted(self._passages)
 
     def roots(self) -> dict[str, str]:
         """Names of the folders that were indexed, with their absolute paths."""
@@ -429,24 +401,6 @@ def _text_actions(ledger: str, record: SourceRecord, texts: Sequence[SourceText]
 
 def _unpacked(text: str) -> str:
     return zlib.decompress(base64.b64decode(text)).decode()
-
-
-def _passages_of(files: Sequence[tuple[str, str]]) -> Query:
-    return _of_files(files, "keyword.root", "keyword.source", [])
-
-
-def _texts_of(files: Sequence[tuple[str, str]]) -> Query:
-    return _of_files(files, "root", "path", [{"term": {"kind": "text"}}])
-
-
-def _of_files(files: Sequence[tuple[str, str]], root: str, path: str, also: list[Query]) -> Query:
-    paths: dict[str, list[str]] = {}
-    for name, file in files:
-        paths.setdefault(term_of(name), []).append(term_of(file))
-    each: list[Query] = [
-        {"bool": {"filter": [{"term": {root: name}}, {"terms": {path: listed}}]}} for name, listed in paths.items()
-    ]
-    return {"bool": {"filter": [*also, {"bool": {"should": each, "minimum_should_match": 1}}]}}
 
 
 def _setting_id(key: str) -> str:
