@@ -77,7 +77,7 @@ class JobRecords:
         if not running:
             last = records[0]
             raise ConfigurationError(
-                f"no job of {self._store.path} is running; the last one, {last.id}, is {last.state_now}"
+                f"no job of {self._store.path} is running (the last one is {last.id}, state: {last.state_now})"
             )
         return running[0]
 

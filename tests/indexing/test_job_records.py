@@ -422,7 +422,7 @@ def test_without_an_id_the_last_job_is_meant_for_which_there_is_anything_to_do(s
     save("3", "c", "done")
     assert records.to_resume(None).id == "1"
     assert [each.id for each in records.to_retry(None)] == ["2", "1"]
-    with pytest.raises(ConfigurationError, match=r"no job of .* is running; the last one, 3, is done"):
+    with pytest.raises(ConfigurationError, match=r"no job of .* is running \(the last one is 3, state: done\)"):
         records.to_cancel(None)
     save("4", "a", "running")
     save("5", "c", "stopped", swap=True)

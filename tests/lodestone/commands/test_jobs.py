@@ -159,7 +159,7 @@ def test_a_killed_job_has_died_and_is_resumed_from_any_folder(
         process.wait()
     assert listed(jobs)[0]["state"] == "died"
     assert "died" in jobs("list").out
-    assert re.search("no job of .* is running; the last one, .*, is died", jobs("cancel").err)
+    assert re.search(r"no job of .* is running \(the last one is .*, state: died\)", jobs("cancel").err)
     assert len(held(index)) < 4
 
     monkeypatch.chdir("/")
