@@ -216,3 +216,18 @@ def test_a_swap_is_told_that_another_one_was_quicker(site: Site) -> None:
         late()
     with pytest.raises(LodestoneError, match="serves on as it was"), serving_on(site.store):
         site.store.swap(1)
+
+
+def test_an_archive_that_cannot_be_opened_has_lost_nothing_and_a_folder_may_move(site: Site) -> None:
+    with zipfile.ZipFile(site.docs / "z.zip", "w") as archive:
+        archive.writestr("g.txt", "In an archive.")
+    assert site.index(site.docs).code == 0
+    content = (site.docs / "z.zip").read_bytes()
+    (site.docs / "z.zip").write_bytes(content[:40])
+    outcome = site.index(site.docs, "--swap")
+    assert (outcome.code, "not gone: they were skipped, could not be read" in outcome.out) == (1, True)
+    assert site.held() == [*ALL, "docs/z.zip/g.txt"]
+    (site.docs / "z.zip").write_bytes(content)
+    moved = site.docs.rename(site.folder / "moved")
+    assert site.index(moved, "--root-name", "docs", "--swap").code == 0
+    assert (site.held(), site.store.roots()) == ([*ALL, "docs/z.zip/g.txt"], {"docs": str(moved)})
