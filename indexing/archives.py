@@ -18,6 +18,7 @@ from lodestone.indexing.showing import printable
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MIB = 2**20
+_LONGEST_NAME = 1000  # bytes; what is longer is no term of an index
 # Below this a high ratio is harmless, and common.
 _SMALL = 16 * _MIB
 
@@ -148,6 +149,8 @@ def _problem(name: str, is_link: bool) -> str | None:
         return "a link in an archive is not followed"
     if name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts or name[1:2] == ":":
         return "its name leads out of the archive"
+    if len(name.encode("utf-8", "replace")) > _LONGEST_NAME:
+        return f"its name has more than {_LONGEST_NAME:,} bytes"
     if is_archive(name):
         return "an archive in an archive is not opened; unpack it first"
     try:
@@ -160,7 +163,8 @@ def _problem(name: str, is_link: bool) -> str | None:
 def _clean(name: str) -> str:
     """The name as a path below the archive, whatever it was; printable."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    return "/".join(parts).encode("utf-8", "replace").decode("utf-8") or "unnamed"
+    clean = "/".join(parts).encode("utf-8", "replace").decode("utf-8")
+    return clean[:_LONGEST_NAME] or "unnamed"
 
 
 def _is_hidden(name: str) -> bool:

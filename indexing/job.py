@@ -19,6 +19,7 @@ from lodestone.indexing.key_set import Key
 from lodestone.indexing.metadata import MetadataRules
 from lodestone.indexing.planning import Plan
 from lodestone.indexing.progress import FileDone, Progress
+from lodestone.indexing.replacing import Comparison
 from lodestone.indexing.report import Copy, Report
 from lodestone.indexing.scanning import Scan, Scanner
 from lodestone.indexing.settings import Settings
@@ -86,6 +87,7 @@ class IndexingJob:
         prune: bool = False,
         verify: bool = False,
         only: frozenset[tuple[str, str]] | None = None,
+        replaces: SourceStore | None = None,
     ) -> Report:
         """Bring the index up to date with the sources.
 
@@ -95,6 +97,8 @@ class IndexingJob:
         :param verify: Compare files by hash instead of size and time.
         :param only: Root and path of the only files to look at, as `retrying.failed_files` gives them; nothing is
             deleted then. None for all.
+        :param replaces: The index that serves, if this one is built to take its place: its roots keep their names, and
+            what would be lost makes the report incomplete. None if it is not.
         :returns: The report; after a signal to stop that of the part that was done.
         :raises ConfigurationError: If a path is missing or holds no files, or roots clash; nothing was changed.
         """
@@ -102,11 +106,11 @@ class IndexingJob:
         if root_name is not None and len(sources) != 1:
             raise ConfigurationError(f"--root-name names the root of one path, got {len(sources)} paths")
         given = [each if isinstance(each, Source) else Source(str(each), root_name=root_name) for each in sources]
-        scopes = find_scopes(given, self._store.roots())
+        scopes = find_scopes(given, _roots(self._store, replaces))
         scratch = Scratch()
         try:
             with stopped_by_signals(self._stop), closing(self._executor):
-                self._run(scopes, scratch, prune, verify, only)
+                self._run(scopes, scratch, prune, verify, only, replaces)
         except KeyboardInterrupt:
             self._stop.set()
         finally:
@@ -124,6 +128,7 @@ class IndexingJob:
         prune: bool,
         verify: bool,
         only: frozenset[tuple[str, str]] | None,
+        replaces: SourceStore | None,
     ) -> None:
         leave_out = str(Path(self._store.path).resolve())
         unpacked = scratch.folder if self._executor.is_local else no_scratch
@@ -140,6 +145,8 @@ class IndexingJob:
                 find = Finder(self._store, plan, scanner)
                 pass_on(find, lambda tasks: self._work(tasks, plan), self._report, self._stop)
                 self._delete(plan)
+            if replaces is not None and not self._stop.is_set():
+                Comparison(plan, scans, prune).note_losses(replaces, self._store, self._report)
             self._report.duplicates = [
                 Copy(self._shown(copy, scopes), self._shown(owner, scopes)) for copy, owner in plan.duplicates.found()
             ]
@@ -221,3 +228,10 @@ class IndexingJob:
             self._store.delete_sources(part)
             records = map(plan.known.get, part)
             self._report.deleted += sum(record is not None and record.state != "failed" for record in records)
+
+
+def _roots(store: SourceStore, replaces: SourceStore | None) -> dict[str, str]:
+    """Name and folder of the roots that are known; a folder is called what it is called in the index that serves."""
+    known = {} if replaces is None else replaces.roots()
+    folders = set(known.values())
+    return {**known, **{name: at for name, at in store.roots().items() if name not in known and at not in folders}}

@@ -41,7 +41,8 @@ class JobRecord:
     :param ended: When it ended; None until then.
     :param files: Files to read; None until that is known. Rows of tables are counted as they are read.
     :param size: Their bytes.
-    :param counts: How much is done: `files`, `bytes`, `passages`, `failed`; when all is done that of the report.
+    :param counts: How much is done: `files`, `bytes`, `passages`, `failed`; at the end that of the report, in which
+        `files` are all that were found, also those that had not changed, unless the job was stopped.
     :param report: The report, its longest lists cut; None until the end.
     :param unread: Root and path of what failed without the index knowing of it: files and folders that cannot be read.
     :param error: What ended it, if anything did.

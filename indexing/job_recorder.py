@@ -26,6 +26,7 @@ from lodestone.indexing.sources import SourceFile
 logger = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 5.0
+_FIRST_SECONDS = 0.5
 _LISTED = 1000
 _UNREAD = 10_000
 _PATIENCE_SECONDS = 60.0
@@ -81,6 +82,7 @@ class JobRecorder(Progress):
         self._counting = threading.Lock()
         self._saving = threading.Lock()
         self._ended = threading.Event()
+        self._news = threading.Event()
         self._clockwork = threading.Thread(target=self._tick, daemon=True)
 
     def __enter__(self) -> Self:
@@ -92,6 +94,7 @@ class JobRecorder(Progress):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._ended.set()
+        self._news.set()
         # The store may be out of reach, and asked again and again; that must not keep the job from ending.
         self._clockwork.join(_PATIENCE_SECONDS)
         record = self._record
@@ -146,6 +149,7 @@ class JobRecorder(Progress):
             counts["passages"] += file.passages
             counts["failed"] += file.state == "failed"
             self._note_unread([file])
+        self._news.set()
         self._progress.done(file)
 
     def _note_unread(self, files: Sequence[FileDone]) -> None:
@@ -170,7 +174,10 @@ class JobRecorder(Progress):
         :param report: The job's.
         """
         record = self._record
-        counted = {name: getattr(report, name) for name in ("files", "indexed", "unchanged", "passages", "deleted")}
+        names = ["files", "indexed", "unchanged", "passages", "deleted"]
+        if report.stopped:
+            names.remove("files")  # of those that were found it has come to some only, which are counted already
+        counted = {name: getattr(report, name) for name in names}
         counted |= {"failed": len(report.failed), "skipped": len(report.skipped)}
         with self._counting:
             record.counts |= counted
@@ -192,7 +199,14 @@ class JobRecorder(Progress):
             self._records.forget_old()
 
     def _tick(self) -> None:
-        while not self._ended.wait(_EVERY_SECONDS):
+        # What is done is on record soon, also that of a job that is killed before long.
+        pause = min(_FIRST_SECONDS, _EVERY_SECONDS)
+        while True:
+            self._news.wait(_EVERY_SECONDS - pause)
+            if self._ended.wait(pause):
+                return
+            self._news.clear()
+            pause = min(2 * pause, _EVERY_SECONDS)
             # What is wrong with the index is said when the job itself needs it.
             with suppress(LodestoneError, OSError):
                 self._keep()

@@ -16,6 +16,7 @@ _ASKED = "cancel-job:"
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _SINCE = 1_577_836_800  # 2020
 _SHOWN = 5
+_UNFINISHED = (STOPPED, FAILED, DIED)
 
 
 class JobRecords:
@@ -43,16 +44,57 @@ class JobRecords:
     def to_resume(self, given: str | None) -> JobRecord:
         """The job that is to go on.
 
-        :param given: As for `find`; None for the last job that is no retry, if it has not come to its end, as retrying
-            a part of it does not finish it, and else for the last job.
+        :param given: As for `find`; None for the last job that has not come to its end, and that no later one has taken
+            up again; one that retries a part of another only if there is no other.
+        :raises ConfigurationError: As `find` does, or if there is nothing to resume.
+        """
+        records = self.all()
+        if given is not None or not records:
+            return self._found(records, given)
+        left = [record for record in records if record.state_now in _UNFINISHED and not _is_taken_up(record, records)]
+        left.sort(key=lambda record: record.kind == "retry")
+        if left:
+            return left[0]
+        last = records[0]
+        if last.is_running:
+            return last
+        raise ConfigurationError(
+            f"there is nothing to resume in {self._store.path}: the last job, {last.id}, is {last.state_now}; files "
+            "that failed are tried again by `lodestone jobs retry`, a job is run again by `lodestone jobs resume "
+            f"{last.id}`"
+        )
+
+    def to_cancel(self, given: str | None) -> JobRecord:
+        """The job that is to stop.
+
+        :param given: As for `find`; None for the last job that runs.
+        :raises ConfigurationError: As `find` does, or if none runs.
+        """
+        records = self.all()
+        if given is not None or not records:
+            return self._found(records, given)
+        running = [record for record in records if record.is_running]
+        if not running:
+            last = records[0]
+            raise ConfigurationError(
+                f"no job of {self._store.path} is running (the last one is {last.id}, state: {last.state_now})"
+            )
+        return running[0]
+
+    def to_retry(self, given: str | None) -> list[JobRecord]:
+        """The jobs that may have failures to retry, the likeliest first.
+
+        :param given: As for `find`, for that job only; None for those that know of failures or have not come to their
+            end, newest first, or the last job if there is none.
         :raises ConfigurationError: As `find` does.
         """
         records = self.all()
-        if given is None:
-            last = next((each for each in records if each.kind != "retry"), None)
-            if last is not None and last.state_now in (STOPPED, FAILED, DIED):
-                return last
-        return self._found(records, given)
+        if given is not None or not records:
+            return [self._found(records, given)]
+        # A job and those that ran it again are about the same files: the last of them knows best.
+        last_about = {record.definition: record for record in reversed(records) if not record.is_running}
+        left = (record for record in last_about.values() if _may_have_failures(record))
+        return sorted(left, key=lambda record: record.id, reverse=True) or records[:1]
 
     def get(self, id: str) -> JobRecord | None:
         """A job by its whole id; None if there is no such job."""
@@ -130,6 +172,21 @@ def index_of(store: SourceStore) -> str:
     if isinstance(store, FaissDocumentStore):
         return os.path.abspath(store.path)
     return str(getattr(store, "index", store.path))
+
+
+def _is_taken_up(record: JobRecord, records: list[JobRecord]) -> bool:
+    """Whether a later job resumes a job, or is about the same; retrying a part of one does not finish it."""
+    return any(
+        other.id > record.id
+        and (other.kind == "index" or record.kind == "retry")
+        and (other.of == record.id or other.definition == record.definition)
+        and (other.swap or not record.swap)
+        for other in records
+    )
+
+
+def _may_have_failures(record: JobRecord) -> bool:
+    return bool(record.counts["failed"] or record.unread) or record.state_now in _UNFINISHED
 
 
 def _written(number: int) -> str:

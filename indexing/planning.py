@@ -286,14 +286,15 @@ def _row_files(table: SourceFile) -> Iterator[SourceFile]:
     for row in rows(table.content.path, table.columns):
         yield SourceFile(
             root=table.root,
-            path=f"{table.path}/{row.name}",
+            path=f"{table.path}/{row.place}",
             content=Text(row.text),
             size=len(row.text),
             mtime_ns=table.mtime_ns,
-            shown=printable(f"{table.shown}/{row.name}"),
+            shown=printable(f"{table.shown}/{row.shown}"),
             mime_type="text/plain",
             meta={**row.meta, "file_path": table.path.rsplit("/", 1)[-1]},
             version=row.version,
+            problem=row.problem,
         )
 
 

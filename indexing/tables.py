@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+_LONGEST_ID = 1000  # bytes; a document's path must be one term of an index
+# No index can hold a longer one, so that there is nothing under it that should stay.
+_LONGEST_HELD = 25_000
+_SHOWN_ID = 60
 # A field of a CSV file may be a whole document.
 _LONGEST_FIELD = 64 * 2**20
 
@@ -55,6 +59,23 @@ class Row:
         """A hash of all that is in it, hexadecimal."""
         data = json.dumps([self.text, self.meta], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(data.encode("utf-8", "replace")).hexdigest()
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be indexed; None if it can."""
+        size = len(self.name.encode())
+        return f"its id has {size:,} bytes, {_LONGEST_ID:,} at most are possible" if size > _LONGEST_ID else None
+
+    @property
+    def shown(self) -> str:
+        """Its name as messages have it."""
+        return self.name if self.problem is None else f"{self.name[:_SHOWN_ID]}..."
+
+    @property
+    def place(self) -> str:
+        """The end of its path."""
+        data = self.name.encode()
+        return self.name if len(data) <= _LONGEST_HELD else self.shown + hashlib.sha256(data).hexdigest()
 
 
 def is_table(path: str) -> bool:

@@ -1,6 +1,7 @@
 """From a definition to a pipeline that can run."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -60,13 +61,19 @@ def configured(
     :param index: As in `load_pipeline`.
     :param overrides: As in `load_pipeline`.
     :returns: The definition with the parameters set.
-    :raises ConfigurationError: If nothing in the definition is of a class named in `overrides`.
+    :raises ConfigurationError: If nothing in the definition is of a class named in `overrides`, or the index is a URL
+        and not a folder.
     """
     data = deepcopy(definition.data)
     specs = list(_typed_mappings(data.get("components"))) if isinstance(data, dict) else []
     if index is not None:
         for spec in specs:
             if (place := _place(spec)) is not None:
+                if place == "path" and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(index)):
+                    raise ConfigurationError(
+                        f"index must be a folder for {definition.file}, got the URL {os.fspath(index)!r}: "
+                        "for Elasticsearch name its pipeline, the index by its name, and the URL by ELASTICSEARCH_URL"
+                    )
                 _set(spec, {place: os.fspath(index)})
     for class_name, parameters in (overrides or {}).items():
         matching = [spec for spec in specs if spec["type"].rpartition(".")[2] == class_name]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from haystack.errors import FilterError
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.fields import meta_value
@@ -258,7 +259,7 @@ class Database:
         :param parameters: Values of its `?`.
         :param tests: The filter whose `lodestone_test` calls the statement contains.
         :returns: All rows.
-        :raises FilterError: If the filter cannot be applied to a document.
+        :raises FilterError: If the filter cannot be applied to a document, or is nested too deeply for SQLite.
         """
         self._tests, self._error = tests, None
         try:
@@ -266,6 +267,11 @@ class Database:
         except sqlite3.Error as error:
             if self._error is not None:
                 raise self._error from None
+            if "parser stack overflow" in str(error):
+                raise FilterError(
+                    "the filter is nested more than SQLite can read: give conditions of one AND, OR or NOT as one "
+                    "list, and NOT around single comparisons as != or not in"
+                ) from error
             raise _explain(error, self.path, self._salvage) from error
         finally:
             self._tests, self._error = None, None

@@ -23,7 +23,7 @@ from lodestone.components.stores.encoding import INT64
 from lodestone.components.stores.fields import StoredField, stored_field
 from lodestone.components.stores.keys import key_of
 
-MAX_DEPTH = 50
+MAX_DEPTH = 20  # as in Elasticsearch; of some conditions SQLite can read fewer
 MAX_PARAMETERS = 30_000
 _MAX_SEPARATE = 50  # values of a list that are compared each by itself
 

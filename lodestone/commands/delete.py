@@ -17,9 +17,11 @@ def delete(
 ) -> None:
     """Take files and folders out of the index; the files themselves stay."""
     from lodestone.indexing.removal import remove
+    from lodestone.indexing.swapping import refuse_beside
     from lodestone.pipelines.stores import open_index
 
     store = open_index(pipeline, index)
+    refuse_beside(store)
     removed = remove(store, paths)
     store.close()
     if as_json:

@@ -165,6 +165,7 @@ def _run(
             f"{shown}: a name that ends in {_NEXT} is for the index that --swap builds: name another; what is in it "
             "moves there by `lodestone store export` and `import`"
         )
+    swapping.refuse_beside(serving, swap)
     if swap:
         swapping.check_swap(serving, definition.sources)
         stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}{_NEXT}"))
@@ -175,10 +176,16 @@ def _run(
     with guard, JobRecorder(serving, record, tracker) as recorder:
         job = IndexingJob(stages, recorder, definition.settings, definition.metadata, runner)
         with contextlib.nullcontext() if events is None else events, watched(tracker, job, beside=as_json):
-            report = job.run(definition.sources, prune=definition.prune, verify=definition.verify, only=only)
+            report = job.run(
+                definition.sources,
+                prune=definition.prune,
+                verify=definition.verify,
+                only=only,
+                replaces=serving if swap else None,
+            )
         if swap:
             with recorder.swapping():
-                swapping.swap(serving, stages.document_store, report)
+                swapping.swap(serving, report)
         recorder.end(report)
     held = serving.count_documents()
     serving.close()

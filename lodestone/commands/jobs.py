@@ -24,7 +24,9 @@ app = typer.Typer(
 JobArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[ID]", help="The job, or the beginning of its id  \\[default: the last]", show_default=False
+        metavar="[ID]",
+        help="The job, or the beginning of its id  \\[default: the last that it can be done to]",
+        show_default=False,
     ),
 ]
 
@@ -122,8 +124,10 @@ def cancel(
 ) -> None:
     """Stop a running job when it has finished its batch; what it has done stays, and it can be resumed."""
     from lodestone.indexing import cancelling
+    from lodestone.indexing.job_records import JobRecords
 
-    store, record = _find(pipeline, index, id)
+    store = _open(pipeline, index)
+    record = JobRecords(store).to_cancel(id)
     ended = cancelling.cancel(store, record, _PATIENCE_SECONDS)
     if as_json:
         print_json(_described(store, record if ended is None else ended))
@@ -194,11 +198,17 @@ def retry(
 ) -> None:
     """Index only the files that failed in what a job is about; nothing else is looked at or deleted."""
     from lodestone.indexing.job_record import DIED, FAILED, STOPPED
+    from lodestone.indexing.job_records import JobRecords
     from lodestone.indexing.retrying import failed_files
 
-    store, record = _find(pipeline, index, id)
-    definition = _definition(store, record)
-    only = failed_files(store, definition.sources, record.unread)
+    store = _open(pipeline, index)
+    candidates = JobRecords(store).to_retry(id)
+    for record in candidates:
+        definition = _definition(store, record)
+        if only := failed_files(store, definition.sources, record.unread):
+            break
+    else:
+        record = candidates[0]
     if not only and not as_json:
         if record.state_now in (STOPPED, DIED, FAILED):
             resume = _command("resume", record, pipeline, index)

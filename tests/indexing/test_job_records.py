@@ -108,6 +108,22 @@ def test_a_running_job_writes_its_record_by_itself(store: FaissDocumentStore, mo
     assert last.ended is not None
 
 
+def test_what_is_done_is_on_record_soon_and_what_was_not_come_to_is_not(store: FaissDocumentStore) -> None:
+    records = JobRecords(store)
+    with JobRecorder(store, record(), Progress()) as recorder:
+        recorder.start(32, 3200, [])
+        recorder.done(FileDone("docs/a.txt", "indexed", size=100, passages=3))
+        latest = time.monotonic() + 4  # less than it takes without news
+        while (now := records.get("0")) is not None and not now.counts["files"] and time.monotonic() < latest:
+            time.sleep(0.05)
+        assert now is not None
+        assert (now.counts["files"], now.counts["passages"], now.files) == (1, 3, 32)
+        recorder.end(Report(files=32, indexed=1, passages=3, stopped=True))
+    last = records.get("0")
+    assert last is not None
+    assert (last.state, last.counts["files"], last.counts["indexed"]) == ("stopped", 1, 1)
+
+
 def test_what_ends_a_job_is_in_its_record(store: FaissDocumentStore) -> None:
     with pytest.raises(ConfigurationError), JobRecorder(store, record(), Progress()):
         raise ConfigurationError("the disk is full")
@@ -387,8 +403,38 @@ def test_an_unfinished_job_is_resumed_rather_than_the_retry_after_it(store: Fais
         records.to_resume(None)
     for number, (kind, state) in enumerate([("index", "stopped"), ("retry", "done"), ("index", "done")]):
         records.save(replace(record(str(number)), kind=kind, state=state, ended=1.0))
-        assert records.to_resume(None).id == ("2" if number == 2 else "0")
+        if number == 2:
+            with pytest.raises(ConfigurationError, match=r"nothing to resume .* the last job, 2, is done"):
+                records.to_resume(None)
+        else:
+            assert records.to_resume(None).id == "0"
         assert records.to_resume(str(number)).id == str(number)
+
+
+def test_without_an_id_the_last_job_is_meant_for_which_there_is_anything_to_do(store: FaissDocumentStore) -> None:
+    records = JobRecords(store)
+
+    def save(id: str, about: str, state: str, **values: Any) -> None:
+        records.save(replace(record(id, **values), definition=about, state=state))
+
+    save("1", "a", "stopped")
+    save("2", "b", "done with failures", unread=[("docs", "z.zip")])
+    save("3", "c", "done")
+    assert records.to_resume(None).id == "1"
+    assert [each.id for each in records.to_retry(None)] == ["2", "1"]
+    with pytest.raises(ConfigurationError, match=r"no job of .* is running \(the last one is 3, state: done\)"):
+        records.to_cancel(None)
+    save("4", "a", "running")
+    save("5", "c", "stopped", swap=True)
+    save("6", "c", "done")  # the new index is still to be built
+    assert records.to_cancel(None).id == "4"
+    assert records.to_resume(None).id == "5"
+    save("7", "a", "done", of="1")
+    save("8", "c", "done", swap=True)
+    with pytest.raises(ConfigurationError, match="nothing to resume"):
+        records.to_resume(None)
+    save("9", "b", "done", kind="retry", of="2")
+    assert [each.id for each in records.to_retry(None)] == ["9"]
 
 
 def test_a_retry_of_files_behind_a_url_lists_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

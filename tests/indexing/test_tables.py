@@ -151,3 +151,15 @@ def test_parquet_that_is_damaged_or_has_not_the_columns_is_told(tmp_path: Path) 
     (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:50])
     with pytest.raises(TableError, match="cannot be read as a table"):
         list(rows(str(tmp_path / "b.parquet"), Columns(("title",))))
+
+
+def test_a_row_with_a_very_long_id_fails_by_itself(tmp_path: Path) -> None:
+    file, index = tmp_path / "docs" / "faq.jsonl", tmp_path / "index"
+    file.parent.mkdir()
+    source = write(file, [*RECORDS, {**RECORDS[0], "key": "x" * 40_000}, {**RECORDS[1], "key": "ü" * 500, "team": "z"}])
+    for _ in range(2):
+        report = index_texts(index, source)
+        (failed,) = report.failed
+        assert failed.path.endswith(f"/faq.jsonl/{'x' * 60}...")
+        assert failed.reason == "its id has 40,000 bytes, 1,000 at most are possible"
+    assert len(texts(index)) == 3

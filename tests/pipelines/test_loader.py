@@ -127,3 +127,13 @@ def test_importing_the_package_does_not_import_haystack() -> None:
     code = "import lodestone.pipelines, sys; print([m for m in ('haystack', 'torch', 'faiss') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("index", ["http://x:9200/a", Path("http://x:9200/a"), "s3://bucket/index"])
+def test_a_url_is_no_folder_of_an_index(index: str | Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be a folder for .*, got the URL '(http|s3)"):
+        load_pipeline("indexing_faiss", index=index)
+
+
+def test_a_folder_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
+    assert load_pipeline("indexing_faiss", index=tmp_path / "a:" / "b") is not None

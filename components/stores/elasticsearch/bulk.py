@@ -191,7 +191,7 @@ class BulkWriter:
                 if last or not _may_pass(error):
                     raise
                 sent_before = True
-                _wait(self._settings, attempt, str(error).split(": ")[0])
+                _wait(self._settings, attempt, _what(error))
                 continue
             busy = self._sort(chunk, items, written, sent_before, last)
             if not busy:
@@ -263,7 +263,7 @@ def patiently(settings: BulkSettings, ask: Callable[[], Answer]) -> Answer:
         except LodestoneError as error:
             if not _may_pass(error):
                 raise
-            _wait(settings, attempt, str(error).split(": ")[0])
+            _wait(settings, attempt, _what(error))
     return ask()
 
 
@@ -284,6 +284,11 @@ def at_once(ask: Callable[[], Answer]) -> Answer:
             logger.info("a search is tried again in {seconds} s: {reason}", seconds=seconds, reason=str(error))
             time.sleep(seconds)
     return ask()
+
+
+def _what(error: LodestoneError) -> str:
+    """What an error says is wrong, without what is to be done about it."""
+    return re.sub(r": (look at|see that) .*", "", str(error), flags=re.DOTALL)
 
 
 def _wait(settings: BulkSettings, attempt: int, reason: str) -> None:

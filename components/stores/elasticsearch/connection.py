@@ -20,6 +20,8 @@ CA_CERTS_VARIABLE = "ELASTIC_CA_CERTS"
 DEFAULT_URL = "http://localhost:9200"
 OLDEST = (8, 18)  # the first that scores what was found by int8 vectors by the vectors as they were given
 
+_NOT_THERE = (400, 404, 405)  # what is answered to a question for the cluster where there is something else
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -84,7 +86,7 @@ class Connection:
         :raises ConfigurationError: If the cluster refuses the credentials, is too old, or is no Elasticsearch.
         :raises LodestoneError: If it does not answer.
         """
-        from elasticsearch import Elasticsearch
+        from elasticsearch import ApiError, Elasticsearch
 
         try:
             client = Elasticsearch(**self._options())
@@ -94,12 +96,22 @@ class Connection:
             raise ConfigurationError(f"cannot connect to {self.shown} as told: {error}") from error
         try:
             with explained(self.shown):
-                version = str(client.info()["version"]["number"])
-                _check_version(version, self.shown)
-        except BaseException:
+                about = client.info()
+            if "version" not in about:
+                raise self._wrong_url("an index")
+            _check_version(str(about["version"]["number"]), self.shown)
+        except BaseException as error:
             client.close()
+            if isinstance(error.__cause__, ApiError) and error.__cause__.status_code in _NOT_THERE:
+                raise self._wrong_url(str(error.__cause__.status_code)) from error
             raise
         return client
+
+    def _wrong_url(self, answer: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.shown} is not the address of an Elasticsearch cluster (its answer: {answer}): name the cluster "
+            f"itself by `hosts` or {URL_VARIABLE}, such as {DEFAULT_URL}, without an index or another path"
+        )
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"request_timeout": self.timeout}

@@ -15,7 +15,7 @@ from lodestone.components.stores.elasticsearch.bulk import Action, RefusedDocume
 from lodestone.components.stores.elasticsearch.filters import ALL, Query, to_query
 from lodestone.components.stores.elasticsearch.generations import Generation
 from lodestone.components.stores.elasticsearch.metadata import MetadataIndex
-from lodestone.components.stores.elasticsearch.passages import STORED, to_document, to_source, to_vector_of
+from lodestone.components.stores.elasticsearch.passages import EMBEDDING, STORED, to_document, to_source, to_vector_of
 from lodestone.components.stores.elasticsearch.transfer import TransferIndex
 from lodestone.components.stores.fusion import Fusion, candidates_wanted
 from lodestone.components.stores.settings import check_at_least_one
@@ -89,7 +89,7 @@ class DocumentIndex(TransferIndex, MetadataIndex):
         query = to_query(filters)
         if not self.exists():
             return []
-        return [to_document(hit) for hits in self._passages.pages(query, [*STORED, "embedding"]) for hit in hits]
+        return [to_document(hit) for hits in self._passages.pages(query, [*STORED, *EMBEDDING]) for hit in hits]
 
     def write_documents(
         self, documents: list[Document], policy: DuplicatePolicy = DuplicatePolicy.NONE, refresh: bool = True
@@ -126,7 +126,7 @@ class DocumentIndex(TransferIndex, MetadataIndex):
                 "index" if overwrite else "create",
                 self._passages.name,
                 document.id,
-                to_source(document, to_vector_of(document)),
+                to_source(document, to_vector_of(document), self._passages.settings.similarity),
             )
             for document in chosen.values()
         )

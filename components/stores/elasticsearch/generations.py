@@ -57,7 +57,10 @@ class Generations:
         names = [name for name in found if self._is_passages(name)]
         if not names:
             return []
+        building = [name for name in names if self._state(found[name]["aliases"]) == "building"]
         with explained(self._shown):
+            if building:  # nobody searches it, so that nothing else shows what it holds
+                self._client.indices.refresh(index=building)
             stats = self._client.indices.stats(index=sorted(found), metric=["store", "docs"])["indices"]
         generations = []
         for name in sorted(names):

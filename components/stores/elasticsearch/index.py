@@ -133,6 +133,11 @@ class PassageIndex:
                     self.client.indices.create(index=name, aliases={alias: {}}, **body)  # type: ignore[arg-type]
             except LodestoneError as error:
                 cause = error.__cause__
+                if isinstance(cause, BadRequestError) and cause.error == "invalid_alias_name_exception":
+                    raise ConfigurationError(
+                        f"{self._connection.shown} has an index or data stream {alias}, which Lodestone did not make, "
+                        f"and {self.shown} needs that name: name another index, or delete that one"
+                    ) from error
                 if not (isinstance(cause, BadRequestError) and cause.error == "resource_already_exists_exception"):
                     raise
         self._ready = False

@@ -15,6 +15,7 @@ from haystack import Document
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.elasticsearch.bulk import Action, RefusedDocumentsError
+from lodestone.components.stores.elasticsearch.files import passages_of, texts_of, unlisted
 from lodestone.components.stores.elasticsearch.filters import Query
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.passages import to_source, to_vector_of
@@ -105,7 +106,7 @@ class LedgerIndex:
                 if vector is not None:
                     dim = vector.size if dim is None else dim
                     _check_dim(document, vector.size, dim)
-                body = to_source(document, vector)
+                body = to_source(document, vector, self._passages.settings.similarity)
                 actions[document.id] = Action("index", self._passages.name, document.id, body)
         return dim, actions
 
@@ -114,11 +115,11 @@ class LedgerIndex:
         if not sources:
             return
         files = [(record.root, record.path) for record, _, _ in sources]
-        self._delete_others(_passages_of(files), set(passages), self._passages.name)
+        self._delete_others(passages_of(files), set(passages), self._passages.name)
         of_files = [_text_actions(self._passages.ledger, record, listed) for record, listed, _ in sources]
         texts = {action.id: action for action in chain.from_iterable(of_files)}
         self._write(texts.values())
-        self._delete_others(_texts_of(files), set(texts), self._passages.ledger)
+        self._delete_others(texts_of(files), set(texts), self._passages.ledger)
         self.touch_sources(record for record, _, _ in sources)
 
     def restore(self, sources: Sequence[tuple[SourceRecord, list[SourceText]]]) -> None:
@@ -159,8 +160,8 @@ class LedgerIndex:
         listed, deleted = list(dict.fromkeys(sources)), 0
         for start in range(0, len(listed), _FILES_AT_ONCE):
             files = listed[start : start + _FILES_AT_ONCE]
-            deleted += self._delete_others(_passages_of(files), set(), self._passages.name)
-            self._delete_others(_texts_of(files), set(), self._passages.ledger)
+            deleted += self._delete_others(passages_of(files), set(), self._passages.name)
+            self._delete_others(texts_of(files), set(), self._passages.ledger)
             self._write(Action("delete", self._passages.ledger, _row_id(root, path)) for root, path in files)
         self._passages.refresh()
         return deleted
@@ -242,11 +243,16 @@ class LedgerIndex:
         """
         terms = {(term_of(root), term_of(path)): (root, path) for root, path in files}
         found: dict[tuple[str, str], list[SourceText]] = {}
-        for hits in self._passages.pages(_texts_of(files), _TEXT_FIELDS, self._passages.ledger):
+        for hits in self._passages.pages(texts_of(files), _TEXT_FIELDS, self._passages.ledger):
             for source in (hit["_source"] for hit in hits):
                 text = SourceText(source["source_id"], _unpacked(source["text"]), decode_meta(source["meta"]))
                 found.setdefault(terms[source["root"], source["path"]], []).append(text)
         return found
+
+    def unlisted(self) -> Iterator[tuple[str | None, str | None, int]]:
+        """Passages of files that the ledger does not list. See `files.unlisted`."""
+        if self.exists():
+            yield from unlisted(self._passages)
 
     def roots(self) -> dict[str, str]:
         """Names of the folders that were indexed, with their absolute paths."""
@@ -395,24 +401,6 @@ def _text_actions(ledger: str, record: SourceRecord, texts: Sequence[SourceText]
 
 def _unpacked(text: str) -> str:
     return zlib.decompress(base64.b64decode(text)).decode()
-
-
-def _passages_of(files: Sequence[tuple[str, str]]) -> Query:
-    return _of_files(files, "keyword.root", "keyword.source", [])
-
-
-def _texts_of(files: Sequence[tuple[str, str]]) -> Query:
-    return _of_files(files, "root", "path", [{"term": {"kind": "text"}}])
-
-
-def _of_files(files: Sequence[tuple[str, str]], root: str, path: str, also: list[Query]) -> Query:
-    paths: dict[str, list[str]] = {}
-    for name, file in files:
-        paths.setdefault(term_of(name), []).append(term_of(file))
-    each: list[Query] = [
-        {"bool": {"filter": [{"term": {root: name}}, {"terms": {path: listed}}]}} for name, listed in paths.items()
-    ]
-    return {"bool": {"filter": [*also, {"bool": {"should": each, "minimum_should_match": 1}}]}}
 
 
 def _setting_id(key: str) -> str:

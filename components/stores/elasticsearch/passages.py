@@ -15,8 +15,10 @@ from lodestone.components.stores.elasticsearch.values import indexed_values
 from lodestone.components.stores.encoding import clean_text, decode_meta, encode_meta
 from lodestone.components.stores.passage_table import Vector, to_vector
 
-STORED = ["content", "meta", "extra"]
+STORED = ["content", "meta", "extra.score", "extra.blob", "extra.sparse_embedding"]
 """What of a stored passage makes the document, without its embedding."""
+EMBEDDING = ["embedding", "extra.embedding"]
+"""Its embedding, also one without length, which Elasticsearch cannot compare by angle and refuses to index."""
 _LONGEST_ID = 512  # bytes, Elasticsearch's limit
 
 
@@ -25,11 +27,12 @@ def to_vector_of(document: Document) -> Vector | None:
     return None if document.embedding is None else to_vector(document.embedding, f"document {document.id!r}")
 
 
-def to_source(document: Document, vector: Vector | None) -> bytes:
+def to_source(document: Document, vector: Vector | None, similarity: str) -> bytes:
     """A document as it is stored.
 
     :param document: The document.
     :param vector: Its embedding, of `to_vector_of`.
+    :param similarity: That of the index; by "cosine" a vector without length is kept beside the index.
     :returns: JSON, on one line.
     :raises ConfigurationError: If its id is too long, or its metadata is no JSON.
     """
@@ -46,7 +49,11 @@ def to_source(document: Document, vector: Vector | None) -> bytes:
     if headings:
         source["headings"] = [clean_text(heading) for heading in headings]
     source |= indexed_values(json.loads(meta))
-    if extra := _extra(document):
+    extra = _extra(document)
+    if vector is not None and similarity == "cosine" and not _has_length(vector):
+        extra["embedding"] = vector.tolist()
+        vector = None
+    if extra:
         source["extra"] = extra
     text = json.dumps(source, ensure_ascii=False, separators=(",", ":"))
     parts = [text[1:-1], f'"meta":{meta}', "" if vector is None else f'"embedding":{_vector_json(vector)}']
@@ -56,7 +63,7 @@ def to_source(document: Document, vector: Vector | None) -> bytes:
 def to_document(hit: Mapping[str, Any], score: float | None = None) -> Document:
     """The document that was stored.
 
-    :param hit: A hit of a search, with `STORED`, and `embedding` where that is wanted.
+    :param hit: A hit of a search, with `STORED`, and `EMBEDDING` where that is wanted.
     :param score: Its score; None for the one that it was stored with.
     """
     source = hit["_source"]
@@ -68,7 +75,7 @@ def to_document(hit: Mapping[str, Any], score: float | None = None) -> Document:
         blob = ByteStream(data=data, meta=decode_meta(about["meta"]), mime_type=about["mime_type"])
     if "sparse_embedding" in extra:
         sparse = SparseEmbedding.from_dict(extra["sparse_embedding"])
-    embedding = source.get("embedding")
+    embedding = source.get("embedding", extra.get("embedding"))
     return Document(
         id=hit["_id"],
         content=source.get("content"),
@@ -78,6 +85,12 @@ def to_document(hit: Mapping[str, Any], score: float | None = None) -> Document:
         embedding=None if embedding is None else np.asarray(embedding, dtype=np.float32).tolist(),
         sparse_embedding=sparse,
     )
+
+
+def _has_length(vector: Vector) -> bool:
+    """Whether a vector's length, squared, is more than a float32 can tell from 0."""
+    wide = vector.astype(np.float64)
+    return bool(np.dot(wide, wide) >= np.finfo(np.float32).smallest_normal)
 
 
 def _extra(document: Document) -> dict[str, Any]:

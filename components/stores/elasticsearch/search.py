@@ -10,7 +10,7 @@ from haystack import Document
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.stores.elasticsearch.filters import NONE, Query, to_query
 from lodestone.components.stores.elasticsearch.index import PassageIndex
-from lodestone.components.stores.elasticsearch.passages import STORED, to_document
+from lodestone.components.stores.elasticsearch.passages import EMBEDDING, STORED, to_document
 from lodestone.components.stores.fusion import Candidate, Fusion
 from lodestone.components.stores.passage_table import to_vector
 from lodestone.components.stores.words import ENGLISH_STOP_WORDS, HEADINGS_WEIGHT, split_phrases, without_quotes
@@ -176,7 +176,7 @@ def _ids(names: list[str]) -> Query:
 
 
 def _fields(with_embedding: bool) -> list[str]:
-    return [*STORED, "embedding"] if with_embedding else STORED
+    return [*STORED, *EMBEDDING] if with_embedding else STORED
 
 
 def _size(count: int) -> int:

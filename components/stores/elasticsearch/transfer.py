@@ -9,14 +9,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from lodestone.components.errors import ConfigurationError
+from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.components.stores.database import Database
-from lodestone.components.stores.elasticsearch.bulk import Action, RefusedDocumentsError
+from lodestone.components.stores.elasticsearch.bulk import Action
 from lodestone.components.stores.elasticsearch.filters import ALL
 from lodestone.components.stores.elasticsearch.generations import NEXT
 from lodestone.components.stores.elasticsearch.index import PassageIndex
 from lodestone.components.stores.elasticsearch.ledger import LedgerIndex
-from lodestone.components.stores.elasticsearch.passages import STORED, to_document, to_source, to_vector_of
+from lodestone.components.stores.elasticsearch.passages import EMBEDDING, STORED, to_document, to_source, to_vector_of
 from lodestone.components.stores.exporting import Counts, Exporter
 from lodestone.components.stores.importing import Importer
 from lodestone.components.stores.ledger import Ledger
@@ -29,6 +29,7 @@ Item = TypeVar("Item")
 _FILE = "passages.sqlite"
 _PAGE = 1000  # passages
 _FILES = 100
+_SHOWN = 3
 _TABLES = {"settings": "key, value", "roots": "name, path"}
 
 
@@ -115,7 +116,7 @@ class TransferIndex(LedgerIndex):
 
     def _copy_into(self, database: Database) -> None:
         table, ledger = PassageTable(database), Ledger(database)
-        for hits in self._passages.pages(ALL, [*STORED, "embedding"]):
+        for hits in self._passages.pages(ALL, [*STORED, *EMBEDDING]):
             table.insert([to_row(to_document(hit)) for hit in hits])
         for records in _batched(self.sources(), _FILES):
             texts = self.source_texts([(record.root, record.path) for record in records])
@@ -130,9 +131,13 @@ def _fill(index: PassageIndex, database: Database) -> None:
     dim = database.get_property("embedding_dim")
     index.prepare(None if dim is None else int(dim))
     into, ledger = LedgerIndex(index), Ledger(database)
-    refused = index.write(_passage_actions(index.name, database)).refused
+    refused = index.write(_passage_actions(index, database)).refused
     if refused:
-        raise RefusedDocumentsError(index.shown, refused)
+        shown = "; ".join(f"{name!r}: {reason}" for name, reason in list(refused.items())[:_SHOWN])
+        raise LodestoneError(
+            f"{index.shown.removesuffix(NEXT)} cannot take {len(refused):,} of the passages; nothing was imported: "
+            f"{shown}"
+        )
     last = ("", "")
     while records := ledger.page(None, "", last):
         into.restore([(record, ledger.texts(record.root, record.path)) for record in records])
@@ -143,11 +148,12 @@ def _fill(index: PassageIndex, database: Database) -> None:
     index.refresh()
 
 
-def _passage_actions(alias: str, database: Database) -> Iterator[Action]:
+def _passage_actions(index: PassageIndex, database: Database) -> Iterator[Action]:
     table = PassageTable(database)
     for rows in _batched(table.matching(None).tolist(), _PAGE):
         for document in table.fetch(rows, with_embedding=True).values():
-            yield Action("index", alias, document.id, to_source(document, to_vector_of(document)))
+            body = to_source(document, to_vector_of(document), index.settings.similarity)
+            yield Action("index", index.name, document.id, body)
 
 
 def _settings_of(index: PassageIndex) -> StoreSettings:

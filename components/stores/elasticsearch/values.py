@@ -23,6 +23,8 @@ from lodestone.components.stores.dates import iso_date
 from lodestone.components.stores.encoding import MARK
 
 KINDS = ("keyword", "number", "date", "other")
+HASHED = "sha256:"
+"""What the terms of long strings begin with."""
 _LONGEST = 1000  # characters of a term; longer ones are indexed by their hash
 _UNSAFE = re.compile(r"[^\w.\-]")
 _MAX_DEPTH = 20
@@ -77,7 +79,7 @@ def term_of(text: str) -> str:
     """A string as a term, a long one by its hash."""
     if len(text) <= _LONGEST:
         return text
-    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return HASHED + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def date_term(date: datetime) -> str:
@@ -96,7 +98,7 @@ def field_name(path: str) -> str:
     :param path: Keys with dots between, as in a filter, without `meta.`.
     """
     parts = [_UNSAFE.sub(lambda found: f"%{ord(found[0]):X}", part) or "%" for part in path.split(".")]
-    return term_of(".".join(parts)).replace("sha256:", "%sha256")
+    return term_of(".".join(parts)).replace(HASHED, "%sha256")
 
 
 def _leaves(value: Mapping[str, Any], before: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -199,8 +199,20 @@ def test_a_filter_nested_too_deeply_is_refused() -> None:
     filters: dict[str, Any] = {"field": "meta.a", "operator": "==", "value": 1}
     for _ in range(60):
         filters = {"operator": "NOT", "conditions": [filters]}
-    with pytest.raises(FilterError, match="more than 50 deep"):
+    with pytest.raises(FilterError, match="more than 20 deep"):
         compile_filter(filters)
+
+
+def test_a_filter_that_sqlite_cannot_read_is_refused_in_words(tmp_path: Path) -> None:
+    with FaissDocumentStore(str(tmp_path / "index")) as store:
+        store.write_documents([Document(content="x", meta={"a": 2})])
+        leaf: dict[str, Any] = {"field": "meta.a", "operator": ">", "value": 1}
+        filters = leaf
+        for _ in range(19):
+            filters = {"operator": "NOT", "conditions": [leaf, filters]}
+        with pytest.raises(FilterError, match="nested more than SQLite can read: give conditions"):
+            store.filter_documents(filters)
+        assert store.count_documents_by_filter({"operator": "AND", "conditions": [leaf] * 300}) == 1
 
 
 def test_nested_metadata_dates_and_hundreds_of_thousands_of_values_are_found(tmp_path: Path) -> None:

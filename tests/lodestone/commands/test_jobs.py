@@ -159,7 +159,7 @@ def test_a_killed_job_has_died_and_is_resumed_from_any_folder(
         process.wait()
     assert listed(jobs)[0]["state"] == "died"
     assert "died" in jobs("list").out
-    assert "is not running (state: died)" in jobs("cancel").err
+    assert re.search(r"no job of .* is running \(the last one is .*, state: died\)", jobs("cancel").err)
     assert len(held(index)) < 4
 
     monkeypatch.chdir("/")
@@ -312,11 +312,13 @@ def test_a_job_whose_folder_or_index_has_moved_is_resumed_where_the_record_is(
     lodestone: Run, jobs: Run, job: Path, index: Path
 ) -> None:
     lodestone("index", "--job", job)
+    (record,) = listed(jobs)
     moved = shutil.move(index, job.parent / "moved")
-    outcome = lodestone("jobs", "resume", "--index", moved, "--json")
+    outcome = lodestone("jobs", "resume", record["id"], "--index", moved, "--json")
     assert (outcome.code, json.loads(outcome.out.splitlines()[-1])["index"]) == (0, str(moved))
     shutil.move(job.parent / "docs", job.parent / "gone")
-    outcome = lodestone("jobs", "resume", "--index", moved)
+    assert "nothing to resume" in lodestone("jobs", "resume", "--index", moved).err
+    outcome = lodestone("jobs", "resume", record["id"], "--index", moved)
     assert (outcome.code, "docs does not exist" in outcome.err) == (2, True)
 
 
@@ -418,7 +420,7 @@ def test_a_swapped_index_keeps_the_records_of_its_jobs(lodestone: Run, job: Path
     assert lodestone("index", "--job", job, "--index", cluster, "--swap").code == 0
     records = [json.loads(line) for line in lodestone("jobs", "list", *at, "--json").out.splitlines()]
     assert [(each["swap"], each["state"]) for each in records] == [(True, "done"), (False, "done"), (True, "done")]
-    resumed = lodestone("jobs", "resume", *at, "--json")
+    resumed = lodestone("jobs", "resume", records[0]["id"], *at, "--json")
     assert (resumed.code, json.loads(resumed.out.splitlines()[-1])["indexed"]) == (0, 4)  # built anew once more
     names = [json.loads(line) for line in lodestone("store", "indices", *at, "--json").out.splitlines()]
     assert [one["state"] for one in names[0]["indices"]] == ["old", "serving"]

@@ -161,6 +161,36 @@ def test_an_index_that_is_not_ours_is_refused(store: ElasticsearchStore) -> None
         store.write_documents([Document(content="one")])
 
 
+def test_a_foreign_index_with_the_name_of_the_ledger_is_named(store: ElasticsearchStore) -> None:
+    store.client.indices.create(index=f"{store.index}-ledger")
+    with pytest.raises(ConfigurationError, match=rf"{store.index}-ledger, which Lodestone did not make.*name another"):
+        store.write_documents([Document(content="one")])
+    assert not store.client.indices.exists(index=f"{store.index}-000001-ledger")
+
+
+def test_a_url_with_a_path_is_not_taken_for_a_missing_index(elasticsearch_url: str, store: ElasticsearchStore) -> None:
+    store.write_documents([Document(content="one")])
+    for path in ("prefix", "some/index", f"{store.index}-000001"):
+        with pytest.raises(ConfigurationError, match=rf"/{path} is not the address of an .* cluster.*name the cluster"):
+            ElasticsearchStore(f"{elasticsearch_url}/{path}").count_documents()
+
+
+def test_what_is_waited_for_is_said_whole(caplog: pytest.LogCaptureFixture) -> None:
+    with stub(429, {"error": {"type": "rejected", "reason": "queue: full"}}) as url, Elasticsearch(url) as client:
+        writer = BulkWriter(client, BulkSettings(10, 1, 1, 1.0, first_wait=0.01), "there")
+        with pytest.raises(LodestoneError, match="look at its health"):
+            writer.write([Action("index", "docs", "a")])
+    (message,) = [record.getMessage() for record in caplog.records if "tried again" in record.getMessage()]
+    assert message.endswith("there is not able to answer now (429: queue: full)")
+
+
+def test_an_index_that_is_being_built_is_listed_with_what_it_holds(new_store: NewStore) -> None:
+    store = new_store()
+    store.write_documents([Document(content="old")])
+    new_store(f"{store.index}-next").write_documents([Document(content="one"), Document(content="two")], refresh=False)
+    assert [(one.state, one.passages) for one in store.generations()] == [("serving", 1), ("building", 2)]
+
+
 def test_an_index_with_another_mapping_is_refused(store: ElasticsearchStore) -> None:
     mappings = {"properties": {"content": {"type": "keyword"}}}
     store.client.indices.create(index=f"{store.index}-1", aliases={store.index: {}}, mappings=mappings)
@@ -206,8 +236,8 @@ def test_settings_that_an_index_was_not_made_with_are_refused(new_store: NewStor
 
 def test_documents_that_are_refused_are_told_by_id_and_the_others_written(store: ElasticsearchStore) -> None:
     good = [Document(id=str(n), content="good", embedding=[1.0, n]) for n in range(20)]
-    bad = Document(id="bad", content="bad", embedding=[0.0, 0.0])
-    with pytest.raises(RefusedDocumentsError, match=r"did not take 1 documents.*'bad': .*zero magnitude") as caught:
+    bad = Document(id="bad", content="bad", embedding=[3e38, 3e38])
+    with pytest.raises(RefusedDocumentsError, match=r"did not take 1 documents.*'bad': .*magnitude") as caught:
         store.write_documents([*good, bad])
     assert list(caught.value.reasons) == ["bad"]
     assert store.count_documents() == 20

@@ -196,3 +196,44 @@ def test_the_commands_say_what_to_do_where_the_passages_are_in_elasticsearch(
     nothing = lodestone("store", "export", tmp_path / "2.jsonl", *there, "nothing-here")
     assert nothing.code == 2
     assert not (tmp_path / "2.jsonl").exists()
+
+
+def test_vectors_without_length_are_kept_and_found_by_words(
+    tmp_path: Path, store: ElasticsearchStore, new_store: NewStore
+) -> None:
+    passages = [
+        Document(id="zero", content="no length at all", embedding=[0.0, 0.0]),
+        Document(id="tiny", content="no length either", embedding=[1e-30, 0.0]),
+        Document(id="one", content="some length", embedding=[1.0, 0.0]),
+    ]
+    folder = FaissDocumentStore(str(tmp_path / "folder"))
+    folder.write_documents(passages)
+    folder.export_to(tmp_path / "a.jsonl")
+    store.import_from(tmp_path / "a.jsonl")
+    found = store.bm25_retrieval("length", return_embedding=True)
+    assert {one.id: one.embedding for one in found} == {
+        one.id: one.embedding for one in folder.bm25_retrieval("length", return_embedding=True)
+    }
+    assert [one.embedding for one in store.bm25_retrieval("length")] == [None] * 3
+    assert [one.id for one in store.embedding_retrieval([1.0, 1.0])] == ["one"]
+    store.export_to(tmp_path / "b.jsonl")
+    again = FaissDocumentStore(str(tmp_path / "again"))
+    again.import_from(tmp_path / "b.jsonl")
+    assert sorted(map(repr, again.filter_documents())) == sorted(map(repr, folder.filter_documents()))
+    written = new_store()
+    assert written.write_documents(passages) == 3
+    assert len(written.hybrid_retrieval("length", [1.0, 1.0])) == 3
+    assert new_store(similarity="dot_product").write_documents(passages) == 3
+
+
+def test_an_import_that_is_refused_says_so_of_the_index_that_was_named(
+    tmp_path: Path, store: ElasticsearchStore
+) -> None:
+    folder = FaissDocumentStore(str(tmp_path / "folder"))
+    folder.write_documents([Document(id="near", embedding=[1.0, 1.0]), Document(id="far", embedding=[3e38, 3e38])])
+    folder.export_to(tmp_path / "a.jsonl")
+    wanted = rf"/{store.index} cannot take 1 of the passages; nothing was imported: 'far': .*magnitude"
+    with pytest.raises(LodestoneError, match=wanted):
+        store.import_from(tmp_path / "a.jsonl")
+    assert not store.exists()
+    assert store.generations() == []
