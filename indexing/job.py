@@ -202,7 +202,7 @@ class IndexingJob:
     def _shown(self, key: Key, scopes: list[Scope]) -> str:
         """A document as the user would type it, if this job looks after it."""
         root, path = key
-        scope = next((scope for scope in scopes if scope.root == root and scope.holds(path)), None)
+        scope = next((scope for scope in scopes if scope.root == root and scope.has(path)), None)
         return printable(f"{root}/{path}") if scope is None else scope.show(path)
 
     def _note_gone(self, scans: list[tuple[Scope, Scan]], plan: Plan, prune: bool) -> None:

@@ -117,7 +117,7 @@ class Plan:
         unseen = tuple(found.hidden_behind)
         for root, path in self.known.keys(_NOT_READ if is_read else _NOT_FOUND, {"root": scope.root}):
             unread = {(root, path), (root, _table(path))} & self.unread_tables
-            if scope.holds(path) and not unread and not path.startswith(unseen):
+            if scope.has(path) and not unread and not path.startswith(unseen):
                 yield root, path
 
     def held(self, scope: Scope) -> int:
@@ -126,7 +126,7 @@ class Plan:
         :param scope: The source.
         """
         keys = self.known.keys("root = :root AND state <> 'failed'", {"root": scope.root})
-        return sum(scope.holds(path) for _, path in keys)
+        return sum(scope.has(path) for _, path in keys)
 
     def is_lost(self, key: Key) -> bool:
         """Whether something is lost with a document that is gone: not with one that failed, nor with a table that has

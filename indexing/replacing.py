@@ -14,7 +14,6 @@ from lodestone.indexing.report import Report
 from lodestone.indexing.scanning import Scan
 from lodestone.indexing.showing import printable
 from lodestone.indexing.sources import Scope
-from lodestone.indexing.tables import is_table
 
 _NAMED = 3
 _SCHEMA = "CREATE TABLE built (root TEXT, path TEXT, failed INTEGER, PRIMARY KEY (root, path)) WITHOUT ROWID"
@@ -44,12 +43,7 @@ def scope_of(key: Key, scopes: Iterable[Scope]) -> Scope | None:
     :param scopes: What is indexed.
     """
     root, path = key
-    table = path.rpartition("/")[0]
-    for scope in scopes:
-        is_row = scope.columns is not None and is_table(table) and scope.holds(table)
-        if scope.root == root and (scope.holds(path) or is_row):
-            return scope
-    return None
+    return next((scope for scope in scopes if scope.root == root and scope.has(path)), None)
 
 
 def without_scope(records: Iterable[SourceRecord], scopes: Sequence[Scope]) -> Named:

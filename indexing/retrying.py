@@ -77,11 +77,10 @@ def is_wanted(file: SourceFile, wanted: Collection[Entry]) -> bool:
 def _covers(scope: Scope, root: str, path: str) -> bool:
     if root != scope.root or not (f"{path}/".startswith(scope.prefix) or path == ""):
         return False
-    if scope.holds(path):
+    if scope.has(path):
         return True
-    if path == "" or path.endswith("/") or is_archive(path):  # could not be listed, which no pattern is for
-        return not scope.patterns.leave_out(path)
-    return scope.columns is not None and scope.holds(path.rpartition("/")[0])  # a row of a table
+    # What could not be listed, which no pattern is for.
+    return (path == "" or path.endswith("/") or is_archive(path)) and not scope.patterns.leave_out(path)
 
 
 def _place(scope: Scope, path: str) -> str:

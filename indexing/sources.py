@@ -11,7 +11,7 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.indexing.contents import Content
 from lodestone.indexing.patterns import ALL, Patterns, split_glob
 from lodestone.indexing.showing import printable
-from lodestone.indexing.tables import Columns
+from lodestone.indexing.tables import Columns, is_table
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class Scope:
         """Whether a path within the root belongs to it."""
         inside = path == self.prefix or path.startswith(f"{self.prefix}/" if self.is_file else self.prefix)
         return inside and self.patterns.accept(path)
+
+    def has(self, path: str) -> bool:
+        """Whether a document is of it: a file that it holds, or a row of a table that it holds."""
+        table = path.rpartition("/")[0]
+        return self.holds(path) or (self.columns is not None and is_table(table) and self.holds(table))
 
     def show(self, path: str) -> str:
         """A path within the root as the user would type it, printable."""

@@ -1,5 +1,6 @@
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow
@@ -8,6 +9,7 @@ from pyarrow import parquet
 from small_jobs import index_texts, metas, texts
 
 from lodestone.indexing import Source
+from lodestone.indexing.patterns import Patterns
 from lodestone.indexing.tables import Columns, TableError, rows
 
 COLUMNS = Columns(content=("question", "answer"), meta=("team",), id="key")
@@ -51,6 +53,16 @@ def test_rows_are_documents_that_come_and_go_and_change_by_themselves(tmp_path: 
     changed = index_texts(index, source)
     assert (changed.indexed, changed.unchanged, changed.deleted) == (1, 1, 1)
     assert metas(index)[f"{name}/b"]["team"] == "z"
+
+
+def test_rows_that_are_gone_go_also_where_patterns_name_the_tables(tmp_path: Path) -> None:
+    file, index = tmp_path / "docs" / "faq.jsonl", tmp_path / "index"
+    file.parent.mkdir()
+    source = replace(write(file, RECORDS), patterns=Patterns(("*.jsonl",)))
+    index_texts(index, source)
+    write(file, RECORDS[:1])
+    assert index_texts(index, source).deleted == 1
+    assert list(texts(index)) == ["docs/faq.jsonl/a"]
 
 
 def test_a_table_that_cannot_be_read_is_named_and_its_rows_stay(tmp_path: Path) -> None:
