@@ -158,7 +158,7 @@ def retrieval(
         list[str] | None,
         typer.Option("--measure", metavar="M", help="As ir-measures names it, such as nDCG@10; several may be given."),
     ] = None,
-    depth: Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How many passages to retrieve.")] = 100,
+    depth: Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How many documents to rank.")] = 100,
     sample: SampleOption = None,
     output: OutputOption = None,
     report: ReportOption = None,
@@ -166,12 +166,12 @@ def retrieval(
 ) -> None:
     """Search a collection with what a query pipeline has before its reader."""
     from lodestone.evaluation.ranking import MEASURES, collection_files, evaluate_retrieval
-    from lodestone.evaluation.retrieval import measure, read_collection
+    from lodestone.evaluation.retrieval import check_depth, read_collection
     from lodestone.pipelines import load_pipeline
 
     _check_outputs(folder, output, report)
-    # An unknown name is refused before the work.
-    measure({}, {}, measures or MEASURES)
+    # A measure that cannot be taken is refused before the work.
+    check_depth(measures or MEASURES, depth)
     collection = read_collection(folder)
     indexing = indexing_for(pipeline, indexing)
     texts = ((name, f"{entry.title}\n\n{entry.text}".strip()) for name, entry in collection.corpus.items())
@@ -203,7 +203,7 @@ def compare(
     import dataclasses
 
     from lodestone.commands.figures import print_comparison
-    from lodestone.evaluation.comparing import compare
+    from lodestone.evaluation.comparing import compare, note
     from lodestone.evaluation.comparison_report import write_comparison
     from lodestone.evaluation.results import Result
 
@@ -215,9 +215,9 @@ def compare(
         write_comparison(*runs, compared, names, report)
     if as_json:
         measures = [dataclasses.asdict(each) for each in compared]
-        print_json({"first": str(first), "second": str(second), "measures": measures})
+        print_json({"first": str(first), "second": str(second), "note": note(*runs), "measures": measures})
         return
-    print_comparison(compared, names, console())
+    print_comparison(compared, names, note(*runs), console())
 
 
 def _check_outputs(data: Path, output: Path | None, report: Path | None) -> None:

@@ -35,11 +35,12 @@ def print_result(result: "Result", out: Console) -> None:
     out.print(table)
 
 
-def print_comparison(compared: Sequence["Compared"], names: tuple[str, str], out: Console) -> None:
+def print_comparison(compared: Sequence["Compared"], names: tuple[str, str], note: str, out: Console) -> None:
     """Print two runs side by side.
 
     :param compared: The measures of both.
     :param names: What the runs are called.
+    :param note: What to mind in the comparison; "" for nothing.
     :param out: Where to print.
     """
     out.print()
@@ -63,6 +64,8 @@ def print_comparison(compared: Sequence["Compared"], names: tuple[str, str], out
         )
     out.print(table)
     out.print(Text(" Over the questions of both; p of means, by a paired permutation test, two-sided.", style="dim"))
+    if note:
+        out.print(Text(f" {note}", style="bold"))
 
 
 def print_calibration(calibration: "Calibration", out: Console) -> None:
