@@ -3,22 +3,24 @@
     python benchmarks/open_domain_tried.py --data dev-v2.0.json reddit.json tales.json --cache FOLDER
 
 Data and cache are those of open_domain.py. Everything is fitted on the first file (its own questions: on the other
-half of them). "EM" estimates how often answers are right, or found, from the unlabelled scores (Saerens, Latinne &
+half of them). Unanswerable questions may count less; "margins only" leaves ranks and shares of words out of `found` and
+`which`. "EM" estimates how often answers are right, or found, from the unlabelled scores (Saerens, Latinne &
 Decaestecker 2002); a second stage is fitted to our probability, held out, with further features of the best answer.
 """
 
 import argparse
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from open_domain_readings import readings
-from open_domain_rules import Floats, Sample, isotonic
+from open_domain_rules import Floats, Sample, best_margin, isotonic, logistic, platt
 
 from lodestone.components.models import DEFAULT_READER
 from lodestone.components.readers.calibration import Calibration, log_odds
-from lodestone.evaluation.calibration import fit_calibration, top_answers
+from lodestone.evaluation.calibration import Labelled, fit_calibration, top_answers
 from lodestone.evaluation.calibration_metrics import BINS
 from lodestone.evaluation.tally import Scored
 
@@ -50,13 +52,20 @@ def main() -> None:
     print("| | " + " | ".join(file.stem for file in given.data) + " |\n| --- |" + " --- |" * len(given.data))
 
     def show(name: str, answer: Callable[[Calibration, Sample, Sample], Floats]) -> None:
+        show_with_truth(name, lambda *given: (answer(*given), top_answers(given[0], given[2].labelled)[1]))
+
+    def show_with_truth(name: str, answer: Callable[[Calibration, Sample, Sample], tuple[Floats, Floats]]) -> None:
         crossed = [answer(by_halves[1 - n], halves[1 - n], halves[n]) for n in (0, 1)]
-        truth = [top_answers(by_halves[1 - n], halves[n].labelled)[1] for n in (0, 1)]
-        cells = [_cell(np.concatenate(crossed), np.concatenate(truth))]
-        cells += [_cell(answer(whole, own, other), top_answers(whole, other.labelled)[1]) for other in others]
+        cells = [_cell(np.concatenate([p for p, _ in crossed]), np.concatenate([right for _, right in crossed]))]
+        cells += [_cell(*answer(whole, own, other)) for other in others]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
     show("ours", lambda fitted, seen, new: top_answers(fitted, new.labelled)[0])
+    for share in (0.7, 0.5):
+        show_with_truth(f"unanswerable ones count {share}", _refitted(share))
+        show_with_truth(f"margins only, unanswerable ones count {share}", _refitted(share, _margins_only))
+    show_with_truth("margins only", _refitted(1.0, _margins_only))
+    show_with_truth("Platt on the best margin", _platt_on_margin)
     show("EM on right", _shifted_right)
     show("EM on found", _shifted_found)
     held = [(_features(by_halves[1 - n], halves[n]), top_answers(by_halves[1 - n], halves[n].labelled)) for n in (0, 1)]
@@ -79,6 +88,33 @@ def main() -> None:
 def _cell(scores: Floats, right: Floats) -> str:
     tally = Scored(scores, right).tally()
     return f"{tally.auroc()[0]:.3f}, {tally.coverage(0.8)[0]:.3f}, {tally.calibration_error(BINS)[0]:.3f}"
+
+
+def _refitted(
+    share: float, change: Callable[[Labelled], Labelled] = lambda question: question
+) -> Callable[[Calibration, Sample, Sample], tuple[Floats, Floats]]:
+    """Fitted anew, with unanswerable questions that count less, and perhaps with other features."""
+
+    def answer(fitted: Calibration, seen: Sample, new: Sample) -> tuple[Floats, Floats]:
+        weights = np.where(seen.answerable, 1.0, share).tolist()
+        again = fit_calibration([change(question) for question in seen.labelled], weights=weights)
+        stated, right, _ = top_answers(again, [change(question) for question in new.labelled])
+        return stated, right
+
+    return answer
+
+
+def _margins_only(question: Labelled) -> Labelled:
+    """Neither ranks nor shares of words in `found` and `which`."""
+    evidence = question.evidence
+    found, which = np.zeros_like(evidence.found), np.zeros_like(evidence.which)
+    found[0], which[:, 0] = evidence.found[0], evidence.which[:, 0]
+    return replace(question, evidence=replace(evidence, found=found, which=which))
+
+
+def _platt_on_margin(fitted: Calibration, seen: Sample, new: Sample) -> tuple[Floats, Floats]:
+    known, found = best_margin(seen), best_margin(new)
+    return logistic(found.scores, *platt(known.scores, seen.exact(known.texts))), new.exact(found.texts)
 
 
 def _shifted(p: Floats, before: float) -> Floats:

@@ -30,7 +30,7 @@ CREATE INDEX later_by_path ON later (root, path);
 """
 # A full disk, a quota, a folder that may not be written to.
 _OF_THE_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-_CACHE_KIB = 8 * 1024
+_CACHE_KIB = 4 * 1024
 _AT_ONCE = 500
 
 
