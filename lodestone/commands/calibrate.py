@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lodestone.components.readers import ExtractiveReader
     from lodestone.components.readers.calibration import Calibration
-    from lodestone.evaluation.labelling import Asked
+    from lodestone.evaluation.qa import Asked, QAData
 
 
 def calibrate(
@@ -70,7 +70,6 @@ def calibrate(
     from lodestone.evaluation.calibrating import bm25_passages, check_questions
     from lodestone.evaluation.calibrating import calibrate as fit
     from lodestone.evaluation.fingerprint import hash_files
-    from lodestone.evaluation.partial import sampled
     from lodestone.evaluation.qa import read_qa
 
     if pipeline is not None and output is None:
@@ -87,12 +86,7 @@ def calibrate(
         raise ConfigurationError("a file, or a copy of it, is given twice; held-out questions would have been seen")
     if pipeline is None and not any(each.paragraphs for each in files):
         raise ConfigurationError("JSON lines hold no paragraphs to search: give --pipeline and --index")
-    chosen = [sampled(each.questions, sample) for each in files]
-    for file, each, taken in zip(data, files, chosen, strict=True):
-        if len(taken) < len(each.questions):
-            typer.echo(
-                f"{file}: {len(taken):,} of {len(each.questions):,} questions are taken; more with --sample", err=True
-            )
+    chosen = [_taken(file, each.questions, sample) for file, each in zip(data, files, strict=True)]
     questions = [question for each in chosen for question in each]
     check_questions(questions)
     about: dict[str, object] = {
@@ -109,11 +103,7 @@ def calibrate(
             passages = bm25_passages(questions, [text for each in files for text in each.paragraphs.values()])
             about["retrieval"] = "BM25 over the data's paragraphs"
         else:
-            indexing = indexing_for(pipeline, indexing)
-            texts = [text for each in files for text in each.paragraphs.values()]
-            named = ((str(number), text) for number, text in enumerate(texts))
-            own = index is None and all(each.paragraphs for each in files)
-            with own_index(named, data, indexing, None, work) if own else contextlib.nullcontext(index) as asked:
+            with _index(pipeline, index, indexing, data, files, work) as asked:
                 model, passages, about["pipeline_sha256"] = _retrieve(pipeline, asked, reader, questions)
         with progress_bar("Reading") as progress:
             calibration = fit(
@@ -128,6 +118,27 @@ def calibrate(
             )
         calibration.save(place)
     _show(calibration, place, as_json)
+
+
+def _taken(file: Path, questions: "Sequence[Asked]", sample: int) -> "Sequence[Asked]":
+    """A sample of a file's questions; that some are left out is said."""
+    from lodestone.evaluation.partial import sampled
+
+    taken = sampled(questions, sample)
+    if len(taken) < len(questions):
+        typer.echo(f"{file}: {len(taken):,} of {len(questions):,} questions are taken; more with --sample", err=True)
+    return taken
+
+
+def _index(
+    pipeline: str, index: Path | None, indexing: str | None, data: list[Path], files: "Sequence[QAData]", work: Path
+) -> contextlib.AbstractContextManager[Path | None]:
+    """The index that a pipeline asks: the given one, else one of the data's own paragraphs, else the pipeline's."""
+    if index is not None or not all(each.paragraphs for each in files):
+        return contextlib.nullcontext(index)
+    texts = [text for each in files for text in each.paragraphs.values()]
+    named = ((str(number), text) for number, text in enumerate(texts))
+    return own_index(named, data, indexing_for(pipeline, indexing), None, work)
 
 
 def _retrieve(
