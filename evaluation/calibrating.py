@@ -4,7 +4,8 @@ import random
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from haystack import Document, default_from_dict
@@ -18,29 +19,18 @@ from lodestone.components.readers import ExtractiveReader
 from lodestone.components.readers.calibration import Calibration, hash_weights
 from lodestone.components.readers.evidence import Float64Array
 from lodestone.components.stores import FaissDocumentStore
-from lodestone.evaluation.calibration import Labelled, adapt_calibration, fit_calibration, label, top_answers
+from lodestone.evaluation.calibration import Labelled, adapt_calibration, fit_calibration, top_answers
 from lodestone.evaluation.calibration_metrics import (
     brier_score,
     error_of_perfect,
     expected_calibration_error,
     log_loss,
 )
+from lodestone.evaluation.labelling import Asked, read_labelled
+from lodestone.evaluation.partial import Progress
 
 FOLDS = 5
 LEAST_QUESTIONS = 50
-_BATCH = 50
-
-
-class Asked(Protocol):
-    """A question whose accepted answers are known."""
-
-    @property
-    def text(self) -> str:
-        """The question."""
-
-    @property
-    def accepted(self) -> tuple[str, ...]:
-        """The accepted answers; empty where it has none."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +39,26 @@ class Stated:
 
     :param p: Its stated probability, float64, shape (questions,).
     :param right: Whether it is right to the word, 1.0 or 0.0, the same shape.
+    :param weights: What each question counts, 1.0 on average; None for 1 each.
     """
 
     p: Float64Array
     right: Float64Array
+    weights: Sequence[float] | None = None
 
     def figures(self) -> dict[str, float]:
         """ECE (15 bins of equally many), what it would be by chance were they perfect, Brier score and log loss."""
         figures = {
-            "ece": expected_calibration_error(self.p, self.right),
-            "ece_of_perfect": error_of_perfect(self.p)[0],
-            "brier": brier_score(self.p, self.right),
-            "log_loss": log_loss(self.p, self.right),
+            "ece": expected_calibration_error(self.p, self.right, weights=self.weights),
+            "ece_of_perfect": error_of_perfect(self.p, weights=self.weights)[0],
+            "brier": brier_score(self.p, self.right, self.weights),
+            "log_loss": log_loss(self.p, self.right, self.weights),
         }
         return {name: round(value, 4) for name, value in figures.items()}
+
+    def of(self, questions: slice) -> "Stated":
+        """Some of the questions, each counting 1."""
+        return Stated(self.p[questions], self.right[questions])
 
 
 def held_out(
@@ -87,30 +83,13 @@ def held_out(
         counts = None if weights is None else [weights[place] for place in rest]
         fitted = _fitted([questions[place] for place in rest], counts, start)
         p[held], right[held], _ = top_answers(fitted, [judged[place] for place in held])
-    return Stated(p, right)
+    return Stated(p, right, weights)
 
 
 def _fitted(questions: Sequence[Labelled], weights: Sequence[float] | None, start: Calibration | None) -> Calibration:
     if start is None:
         return fit_calibration(questions, weights=weights)
     return adapt_calibration(start, questions, weights=weights)
-
-
-def read_labelled(
-    reader: ExtractiveReader, questions: Sequence[Asked], passages: Sequence[list[Document]]
-) -> list[Labelled]:
-    """Read the questions in their passages and judge the answers.
-
-    :param reader: The reader.
-    :param questions: The questions.
-    :param passages: For each question its passages, in the order of their retrieval.
-    """
-    labelled = []
-    for start in range(0, len(questions), _BATCH):
-        batch = questions[start : start + _BATCH]
-        found = reader.gather_evidence([question.text for question in batch], list(passages[start : start + _BATCH]))
-        labelled += [label(evidence, question.accepted) for evidence, question in zip(found, batch, strict=True)]
-    return labelled
 
 
 def precisions_of(reader: ExtractiveReader) -> list[str]:
@@ -129,8 +108,10 @@ def calibrate(
     passages: Sequence[list[Document]],
     *,
     fresh: bool = False,
-    weights: Sequence[float] | None = None,
+    sizes: Sequence[int] | None = None,
     about: Mapping[str, Any] | None = None,
+    partial: Path | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Fit a reader's calibration to labelled questions over retrieved passages.
 
@@ -138,32 +119,26 @@ def calibrate(
     :param questions: The questions, at least 50, some of them with the right answer among their passages.
     :param passages: For each question its passages, in the order of their retrieval.
     :param fresh: Whether to fit from nothing instead.
-    :param weights: What each question counts; None for 1 each.
+    :param sizes: How many of the questions, in their order, are of each file; files count as much as each other. None
+        for one file.
     :param about: What to record beside what was measured, such as the data's name and hash.
+    :param partial: A folder where read questions are kept, to go on from; None for nowhere.
+    :param progress: Told how many questions are read, and of how many, over all precisions; None for nobody.
     :returns: The calibration, with figures on held-out folds in every precision that this machine has.
     :raises ConfigurationError: If there are too few questions, or only one kind of them.
     """
-    if len(questions) < LEAST_QUESTIONS:
-        raise ConfigurationError(f"a calibration needs at least {LEAST_QUESTIONS} questions, got {len(questions)}")
-    if not any(question.accepted for question in questions):
-        raise ConfigurationError(
-            "none of the questions has an accepted answer; add questions with and without a right one"
-        )
+    check_questions(questions)
     start = None if fresh else _not_seen(reader.fitted_calibration, about or {})
-    readings = {
-        precision: read_labelled(_in_precision(reader, precision), questions, passages)
-        for precision in precisions_of(reader)
-    }
+    sizes = [len(questions)] if sizes is None else sizes
+    weights = [len(questions) / len(sizes) / size for size in sizes for _ in range(size)] if len(sizes) > 1 else None
+    readings = _read_in_precisions(reader, questions, passages, partial, progress)
     fitted_in, labelled = next(iter(readings.items()))
     try:
         fitted = _fitted(labelled, weights, start)
-        figures = {
-            precision: {
-                "before": None if start is None else Stated(*top_answers(start, read)[:2]).figures(),
-                "after": held_out(labelled, read, start, weights).figures(),
-            }
-            for precision, read in readings.items()
-        }
+        figures = {}
+        for precision, read in readings.items():
+            before = None if start is None else Stated(*top_answers(start, read)[:2], weights)
+            figures[precision] = _figures(before, held_out(labelled, read, start, weights), sizes)
     except ValueError as error:
         raise ConfigurationError(f"{error}; add questions of the other kind") from error
     record = {
@@ -180,6 +155,55 @@ def calibrate(
         "held_out": figures,
     }
     return replace(fitted, weights_sha256=hash_weights(resolve_model(reader.model)), fitted_on=record)
+
+
+def check_questions(questions: Sequence[Asked]) -> None:
+    """Refuse questions that nothing can be learned from, before they are searched for and read.
+
+    :param questions: The questions.
+    :raises ConfigurationError: If there are fewer than 50, or none has an accepted answer.
+    """
+    if len(questions) < LEAST_QUESTIONS:
+        raise ConfigurationError(f"a calibration needs at least {LEAST_QUESTIONS} questions, got {len(questions)}")
+    if not any(question.accepted for question in questions):
+        raise ConfigurationError(
+            "none of the questions has an accepted answer; add questions with and without a right one"
+        )
+
+
+def _read_in_precisions(
+    reader: ExtractiveReader,
+    questions: Sequence[Asked],
+    passages: Sequence[list[Document]],
+    partial: Path | None,
+    progress: Progress | None,
+) -> dict[str, list[Labelled]]:
+    precisions = precisions_of(reader)
+    readings = {}
+    for number, precision in enumerate(precisions):
+
+        def told(done: int, total: int, number: int = number) -> None:
+            if progress is not None:
+                progress(number * total + done, len(precisions) * total)
+
+        kept = None if partial is None else partial / f"{precision}.jsonl"
+        readings[precision] = read_labelled(
+            _in_precision(reader, precision), questions, passages, partial=kept, progress=told
+        )
+    return readings
+
+
+def _figures(before: Stated | None, after: Stated, sizes: Sequence[int]) -> dict[str, Any]:
+    """Before and after, over all questions; and where there are several files, in their order, of each by itself."""
+    figures: dict[str, Any] = {"before": None if before is None else before.figures(), "after": after.figures()}
+    if len(sizes) > 1:
+        ends = np.cumsum(sizes).tolist()
+        parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        figures["files"] = [
+            {"before": None if before is None else before.of(part).figures(), "after": after.of(part).figures()}
+            for part in parts
+        ]
+    return figures
 
 
 def _not_seen(start: Calibration | None, about: Mapping[str, Any]) -> Calibration | None:

@@ -1,11 +1,12 @@
 """How far stated probabilities can be trusted, and how well scores tell right answers from wrong ones."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lodestone.evaluation.tally import Float64Array, Scored, bin_sizes
+from lodestone.evaluation.tally import Float64Array, Scored, Tally, bin_sizes
 
 BINS = 15
 DRAWS = 1000
@@ -43,18 +44,24 @@ class RiskCoverage:
     area: float
 
 
-def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
+def expected_calibration_error(
+    probabilities: ArrayLike, right: ArrayLike, bins: int = BINS, weights: ArrayLike | None = None
+) -> float:
     """Mean distance between stated and true probability over bins of equally many answers (Nguyen & O'Connor 2015).
 
     :param probabilities: Stated probabilities, float, shape (n,).
     :param right: Whether each answer was right, bool, shape (n,).
     :param bins: How many bins.
+    :param weights: What each answer counts, 1.0 on average, float, shape (n,); None for 1 each.
     :returns: The error, 0.0 to 1.0.
     """
-    return float(Scored(probabilities, right).tally().calibration_error(bins)[0])
+    counts = None if weights is None else np.asarray(weights)[None]
+    return float(Scored(probabilities, right).tally(counts).calibration_error(bins)[0])
 
 
-def error_of_perfect(probabilities: ArrayLike, draws: int = DRAWS, bins: int = BINS) -> tuple[float, float, float]:
+def error_of_perfect(
+    probabilities: ArrayLike, draws: int = DRAWS, bins: int = BINS, weights: ArrayLike | None = None
+) -> tuple[float, float, float]:
     """The calibration error that probabilities show by chance where each is exactly right.
 
     Of finitely many answers it is never 0: in each bin the fraction that is right is off by chance.
@@ -62,10 +69,12 @@ def error_of_perfect(probabilities: ArrayLike, draws: int = DRAWS, bins: int = B
     :param probabilities: As in `expected_calibration_error`.
     :param draws: How often what comes true is drawn from them.
     :param bins: As there.
+    :param weights: As there.
     :returns: The mean of the errors, and the ends of the range that 95 % of them lie in.
     """
     p = np.asarray(probabilities, dtype=np.float64)
-    errors = np.concatenate([drawn.calibration_error(bins) for drawn in Scored(p, np.zeros(p.shape)).perfect(draws)])
+    drawn = Scored(p, np.zeros(p.shape)).perfect(draws) if weights is None else _weighted(p, np.asarray(weights), draws)
+    errors = np.concatenate([each.calibration_error(bins) for each in drawn])
     low, high = np.quantile(errors, [0.025, 0.975])
     return float(errors.mean()), float(low), float(high)
 
@@ -91,25 +100,27 @@ def reliability_curve(probabilities: ArrayLike, right: ArrayLike, bins: int = BI
     ]
 
 
-def brier_score(probabilities: ArrayLike, right: ArrayLike) -> float:
+def brier_score(probabilities: ArrayLike, right: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Mean squared distance of stated probabilities from what came true (Brier 1950); 0.0 is best, 0.25 is a coin's.
 
     :param probabilities: As in `expected_calibration_error`.
     :param right: As there.
+    :param weights: As there.
     """
     p, y = _checked(probabilities, right)
-    return float(np.mean((p - y) ** 2))
+    return _mean((p - y) ** 2, weights)
 
 
-def log_loss(probabilities: ArrayLike, right: ArrayLike) -> float:
+def log_loss(probabilities: ArrayLike, right: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Mean negative logarithm, in nats, of the probability that was given to what came true.
 
     :param probabilities: As in `expected_calibration_error`; those at 0 and 1 count as 1e-15 away from them.
     :param right: As there.
+    :param weights: As there.
     """
     p, y = _checked(probabilities, right)
     p = np.clip(p, 1e-15, 1 - 1e-15)
-    return float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
+    return -_mean(y * np.log(p) + (1 - y) * np.log(1 - p), weights)
 
 
 def risk_coverage(scores: ArrayLike, right: ArrayLike) -> RiskCoverage:
@@ -168,6 +179,19 @@ def average_precision(scores: ArrayLike, positive: ArrayLike) -> float | None:
     :returns: The mean; None if all are of one kind.
     """
     return _known(Scored(scores, positive).tally().average_precision()[0])
+
+
+def _mean(values: Float64Array, weights: ArrayLike | None) -> float:
+    return float(np.average(values, weights=None if weights is None else np.asarray(weights, dtype=np.float64)))
+
+
+def _weighted(p: Float64Array, weights: Float64Array, draws: int) -> Iterator[Tally]:
+    """Answers that count differently, as right as they say, again and again."""
+    order = np.argsort(-p, kind="stable")
+    p, total = p[order], weights[order][None]
+    random = np.random.default_rng(0)
+    for _ in range(draws):
+        yield Tally(p, total, total * (random.random(len(p)) < p))
 
 
 def _known(value: float) -> float | None:

@@ -54,6 +54,21 @@ def pair(first: Result, second: Result) -> list[tuple[Entry, Entry]]:
     return both
 
 
+def note(first: Result, second: Result) -> str:
+    """What to mind in a comparison of two runs: that "no answer" counts as said from different probabilities on.
+
+    :param first: One run.
+    :param second: The other.
+    :returns: It, or "" for nothing.
+    """
+    one, other = (run.settings.get("no_answer_threshold") for run in (first, second))
+    if one == other:
+        return ""
+    return (
+        f'exact and f1 count "no answer" as said above {one:g} in A and above {other:g} in B, so they may differ by it.'
+    )
+
+
 def compare(first: Result, second: Result) -> list[Compared]:
     """Compare two runs, question by question.
 

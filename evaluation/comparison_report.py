@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from lodestone.evaluation.comparing import Compared, pair
-from lodestone.evaluation.labels import label
+from lodestone.evaluation.comparing import Compared, note, pair
+from lodestone.evaluation.labels import label, questions
 from lodestone.evaluation.page import page, plots, table, write_page
 from lodestone.evaluation.partial import Entry
 from lodestone.evaluation.plots import Curve, histogram, interval_plot, reliability_diagram, risk_coverage_plot
@@ -49,7 +49,7 @@ def comparison_html(first: Result, second: Result, compared: Sequence[Compared],
     shown = _rankings(pairs, compared[0].name) if first.kind == RANKINGS else _answers(first, second, pairs)
     return page(
         f"Comparison: {first.data['file']}",
-        [f"A: {names[0]}", f"B: {names[1]}", f"{len(pairs):,} questions in both"],
+        [f"A: {names[0]}", f"B: {names[1]}", f"{questions(len(pairs))} in both", *filter(None, [note(first, second)])],
         [f"<h2>Differences</h2>{_differences(compared)}", *shown],
         {
             each: {"result": name, "data": result.data, "settings": result.settings}

@@ -61,7 +61,8 @@ def judge_reading(records: Sequence[Record], threshold: float) -> Judgement:
     measures = [_measures(record, threshold) for record in records]
     right = [each["right"] for each in measures]
     metrics["right"] = float(np.mean(right))
-    metrics["no_answer_said"] = float(np.mean([p > threshold for p in none]))
+    # Whatever the threshold: it is 1 where all questions have an answer, and `lodestone ask` knows no other than this.
+    metrics["no_answer_above_0.5"] = float(np.mean([p > 0.5 for p in none]))
     figures, intervals = score_figures(records, right)
     if all(record.calibrated for record in records):
         figures |= {name: float(np.mean([each[name] for each in measures])) for name in _LOSSES}

@@ -7,8 +7,8 @@ from lodestone.evaluation.judging import RANKS
 from lodestone.evaluation.results import Result
 from lodestone.evaluation.score_figures import ACCURACIES, THRESHOLDS
 
-# Figures in percent, fractions shown as percent, plain numbers.
-_PERCENT, _FRACTION, _NUMBER = range(3)
+# Figures in percent, fractions shown as percent, plain numbers, fractions shown as so many of the questions.
+_PERCENT, _FRACTION, _NUMBER, _COUNT = range(4)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
         ("right_document", "First quote is from the right document", _FRACTION),
     ],
     "No answer": [
-        ("no_answer_said", '"No answer" said', _FRACTION),
+        ("no_answer_above_0.5", '"No answer" above 0.5, where `ask` says it', _FRACTION),
         ("no_answer_auroc", "Tells unanswerable questions, AUROC", _NUMBER),
         ("no_answer_average_precision", "Tells unanswerable questions, average precision", _NUMBER),
     ],
@@ -63,7 +63,10 @@ _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
         ("brier", "Brier score", _NUMBER),
         ("log_loss", "Log loss, nats", _NUMBER),
         ("aurc", "Area under the risk-coverage curve", _NUMBER),
-        *((f"coverage_at_{a}", f"Coverage at {a * 100:.0f} % accuracy", _FRACTION) for a in ACCURACIES),
+        *(pair for a in ACCURACIES for pair in (
+            (f"coverage_at_{a}", f"Coverage at {a * 100:.0f} % accuracy", _FRACTION),
+            (f"coverage_at_{a}", "  which rests on so many answers", _COUNT),
+        )),
         *(pair for p in THRESHOLDS for pair in (
             (f"above_{p}", f"Questions with a score above {p}", _FRACTION),
             (f"right_above_{p}", "  of them right", _FRACTION),
@@ -72,12 +75,20 @@ _SECTIONS: dict[str, list[tuple[str, str, int]]] = {
 }  # fmt: skip
 
 
+def questions(number: int) -> str:
+    """So many questions, as people read it.
+
+    :param number: How many.
+    """
+    return f"{number:,} question{'' if number == 1 else 's'}"
+
+
 def heading(result: Result) -> str:
     """What was measured on what, in one line.
 
     :param result: The result.
     """
-    count = f"{result.data['questions']:,} questions"
+    count = questions(result.data["questions"])
     kinds = [result.metrics.get(f"{kind}_total") for kind in ("HasAns", "NoAns")]
     if kinds[1] is not None:
         count += f", {kinds[0] or 0:,.0f} with an answer and {kinds[1]:,.0f} without"
@@ -121,6 +132,8 @@ def _counts(name: str) -> bool:
 
 
 def _row(result: Result, name: str, label: str, form: int) -> Row:
+    if form == _COUNT:
+        return Row(label, f"{result.metrics[name] * result.data['questions']:,.0f}", "")
     ends = result.intervals.get(name)
     # Two right answers of two are the same two in every resample: that says nothing of others.
     known = ends is not None and not math.isclose(*ends, abs_tol=1e-12)

@@ -73,8 +73,6 @@ def read_qa(path: Path) -> QAData:
     names: dict[str, str] = {}
     questions = []
     for question in read_squad(path):
-        if not question.text.strip():
-            raise ConfigurationError(f"{path}: the question {question.id!r} is empty")
         source = names.setdefault(question.context, f"paragraph {len(names)}")
         questions.append(Asked(question.id, question.text, question.answers, source if question.answers else None))
     return QAData(questions, {name: context for context, name in names.items()})

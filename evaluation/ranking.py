@@ -13,7 +13,7 @@ from lodestone.evaluation.fingerprint import count_passages, fingerprint, hash_f
 from lodestone.evaluation.judging import Judgement
 from lodestone.evaluation.partial import Entry, Partial, Progress, run_all, sampled
 from lodestone.evaluation.results import Result
-from lodestone.evaluation.retrieval import Collection, measure
+from lodestone.evaluation.retrieval import Collection, check_depth, measure
 from lodestone.pipelines.answering import QueryPipeline, Question
 
 MEASURES = ("nDCG@10", "R@10", "R@100", "P@10", "RR", "AP")
@@ -51,7 +51,8 @@ def evaluate_retrieval(
     :param collection: The collection.
     :param pipeline: As for `QueryPipeline`, over an index of the collection's corpus; it is taken apart.
     :param measures: Names of measures, as for `measure`.
-    :param depth: How many passages are retrieved; a document ranks where its first passage does.
+    :param depth: How many documents are ranked, fewer where the pipeline gives no more; a document ranks where its
+        first passage does.
     :param sample: Only so many queries, drawn with a fixed seed; None for all.
     :param partial: As in `evaluate_squad`.
     :param progress: As there.
@@ -60,8 +61,7 @@ def evaluate_retrieval(
     judged = [query for query, found in collection.qrels.items() if any(score > 0 for score in found.values())]
     if not judged:
         raise ConfigurationError(f"{folder / 'qrels.tsv'} has no relevant document for any query")
-    if depth < 1:
-        raise ConfigurationError(f"the depth must be at least 1, got {depth}")
+    check_depth(measures, depth)
     queries = sampled([_Query(query, collection.queries[query]) for query in judged], sample)
     pipeline_hash = hash_pipeline(pipeline)
     asked = QueryPipeline(pipeline)
@@ -83,6 +83,11 @@ def evaluate_retrieval(
 
 
 def _search(pipeline: QueryPipeline, query: _Query, depth: int) -> Entry:
-    passages = pipeline.search(Question(query.text, id=query.id, top_k=depth))
-    names = dict.fromkeys(name for passage in passages if (name := origin(passage)) is not None)
-    return {"id": query.id, "question": query.text, "documents": list(names)}
+    wanted, given = depth, -1
+    while True:
+        passages = pipeline.search(Question(query.text, id=query.id, top_k=wanted))
+        names = list(dict.fromkeys(name for passage in passages if (name := origin(passage)) is not None))
+        # Several passages of one document take the places of others; fewer than wanted, or no more, are all there are.
+        if len(names) >= depth or len(passages) < wanted or len(passages) == given:
+            return {"id": query.id, "question": query.text, "documents": names[:depth]}
+        wanted, given = 2 * wanted, len(passages)

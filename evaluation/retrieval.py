@@ -105,6 +105,24 @@ def measure(qrels: Qrels, run: Run, names: Sequence[str] = DEFAULT_MEASURES) -> 
     return Measured(mean, by_query)
 
 
+def check_depth(names: Sequence[str], depth: int) -> None:
+    """Refuse measures that look at more documents than are retrieved.
+
+    :param names: As for `measure`.
+    :param depth: How many documents are.
+    :raises ConfigurationError: If a measure looks further, or a name is unknown.
+    """
+    if depth < 1:
+        raise ConfigurationError(f"the depth must be at least 1, got {depth}")
+    for name in names:
+        cutoff = _parsed(name).params.get("cutoff", 0)
+        if cutoff > depth:
+            raise ConfigurationError(
+                f"{name} looks at {cutoff} documents, but only {depth} are retrieved; "
+                f"give --depth {cutoff}, or other measures"
+            )
+
+
 def _ir_measures() -> Any:
     try:
         import ir_measures

@@ -36,16 +36,23 @@ def read_squad(path: Path) -> Iterator[Question]:
     :param path: The JSON file.
     :returns: Its questions in order.
     :raises ConfigurationError: If the file is missing, is no JSON, holds no question, lacks an entry, or uses an id
-        twice: the message names the place.
+        twice: the message names the place. If a question or its paragraph is empty, or it has answers though it says
+        that it has none: the message names its id.
     """
-    return (question for question, _ in read_entries(path))
+    for question, entry in read_entries(path):
+        flaw = _flaw(question, entry)
+        if flaw:
+            raise ConfigurationError(f"{path}: question {question.id!r} {flaw}")
+        yield question
 
 
 def read_entries(path: Path) -> Iterator[tuple[Question, dict[str, Any]]]:
     """As `read_squad`, each question beside the entry of the file that it was read from, with all that stands there.
 
+    What a question says is left to the reader to judge: none is refused for being empty or contradicting itself.
+
     :param path: The JSON file.
-    :raises ConfigurationError: As `read_squad`.
+    :raises ConfigurationError: As `read_squad`, but for such questions.
     """
     articles = _articles(path)
     places: dict[str, str] = {}
@@ -126,6 +133,17 @@ def _question(path: Path, place: str, entry: Any, context: str) -> Question:
     listed = _entry(path, place, entry, "answers", list) if "answers" in entry else []
     answers = tuple(_entry(path, f"{place}.answers[{n}]", answer, "text", str) for n, answer in enumerate(listed))
     return Question(str(id_), text, context, answers)
+
+
+def _flaw(question: Question, entry: dict[str, Any]) -> str:
+    impossible = entry.get("is_impossible", False)
+    if not question.text.strip():
+        return "has no text"
+    if not question.context.strip():
+        return "has an empty context"
+    if not isinstance(impossible, bool):
+        return f"says is_impossible: {impossible!r}, which must be true or false"
+    return "has answers though it is_impossible" if impossible and question.answers else ""
 
 
 def _entry(path: Path, place: str, holder: Any, name: str, kind: type) -> Any:

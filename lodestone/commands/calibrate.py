@@ -1,6 +1,6 @@
 """`lodestone calibrate`: fit a reader's probabilities to questions whose answers are known."""
 
-import tempfile
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lodestone.commands.console import JsonOption, check_output, console, print_json
+from lodestone.commands.measuring import IndexingOption, indexing_for, own_index, progress_bar, working
 
 if TYPE_CHECKING:
     from haystack import Document
 
     from lodestone.components.readers import ExtractiveReader
     from lodestone.components.readers.calibration import Calibration
-    from lodestone.evaluation.qa import QAData
+    from lodestone.evaluation.qa import Asked, QAData
 
 
 def calibrate(
@@ -35,8 +36,13 @@ def calibrate(
     ] = None,
     index: Annotated[
         Path | None,
-        typer.Option("--index", metavar="DIR", help="Ask this index  \\[default: one of the data's own paragraphs]"),
+        typer.Option(
+            "--index",
+            metavar="DIR",
+            help="Ask this index, a folder or a name in Elasticsearch  \\[default: one of the data's own paragraphs]",
+        ),
     ] = None,
+    indexing: IndexingOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -61,10 +67,9 @@ def calibrate(
     from lodestone.components.models import DEFAULT_READER, resolve_model
     from lodestone.components.readers import ExtractiveReader
     from lodestone.components.readers.calibration import cached_calibration, hash_weights
-    from lodestone.evaluation.calibrating import bm25_passages
+    from lodestone.evaluation.calibrating import bm25_passages, check_questions
     from lodestone.evaluation.calibrating import calibrate as fit
     from lodestone.evaluation.fingerprint import hash_files
-    from lodestone.evaluation.partial import sampled
     from lodestone.evaluation.qa import read_qa
 
     if pipeline is not None and output is None:
@@ -72,80 +77,101 @@ def calibrate(
             "the calibration of a pipeline needs a file of its own: give --output, and name it in the pipeline's YAML "
             "as the reader's `calibration`"
         )
-    if pipeline is None and index is not None:
-        raise ConfigurationError("--index goes with --pipeline")
+    if pipeline is None and (index is not None or indexing is not None):
+        raise ConfigurationError(f"--{'indexing' if index is None else 'index'} goes with --pipeline")
     check_output(output, *data)
     files = [read_qa(file) for file in data]
     hashes = [hash_files([file]) for file in data]
     if len(set(hashes)) < len(data):
         raise ConfigurationError("a file, or a copy of it, is given twice; held-out questions would have been seen")
-    chosen = [sampled(each.questions, sample) for each in files]
+    if pipeline is None and not any(each.paragraphs for each in files):
+        raise ConfigurationError("JSON lines hold no paragraphs to search: give --pipeline and --index")
+    chosen = [_taken(file, each.questions, sample) for file, each in zip(data, files, strict=True)]
     questions = [question for each in chosen for question in each]
-    weights = [len(questions) / len(chosen) / len(each) for each in chosen for _ in each]
+    check_questions(questions)
     about: dict[str, object] = {
         "data": [
             {"file": file.name, "sha256": sha256, "questions": len(each)}
             for file, sha256, each in zip(data, hashes, chosen, strict=True)
         ]
     }
-    if pipeline is None:
-        paragraphs = [text for each in files for text in each.paragraphs.values()]
-        if not paragraphs:
-            raise ConfigurationError("JSON lines hold no paragraphs to search: give --pipeline and --index")
-        model = ExtractiveReader(reader if reader is not None else DEFAULT_READER)
-        passages = bm25_passages(questions, paragraphs)
-        about["retrieval"] = "BM25 over the data's paragraphs"
-    else:
-        model, passages, about["pipeline_sha256"] = _retrieve(
-            pipeline, index, reader, files, [q.text for q in questions]
-        )
-    with console(stderr=True).status("Reading"):
-        calibration = fit(model, questions, passages, fresh=fresh, weights=weights, about=about)
+    model = ExtractiveReader(reader if reader is not None else DEFAULT_READER)
     place = output if output is not None else cached_calibration(hash_weights(resolve_model(model.model)))
     place.parent.mkdir(parents=True, exist_ok=True)
-    calibration.save(place)
+    with working(place) as work:
+        if pipeline is None:
+            passages = bm25_passages(questions, [text for each in files for text in each.paragraphs.values()])
+            about["retrieval"] = "BM25 over the data's paragraphs"
+        else:
+            with _index(pipeline, index, indexing, data, files, work) as asked:
+                model, passages, about["pipeline_sha256"] = _retrieve(pipeline, asked, reader, questions)
+        with progress_bar("Reading") as progress:
+            calibration = fit(
+                model,
+                questions,
+                passages,
+                fresh=fresh,
+                sizes=[len(each) for each in chosen],
+                about=about,
+                partial=work,
+                progress=progress,
+            )
+        calibration.save(place)
     _show(calibration, place, as_json)
 
 
+def _taken(file: Path, questions: "Sequence[Asked]", sample: int) -> "Sequence[Asked]":
+    """A sample of a file's questions; that some are left out is said."""
+    from lodestone.evaluation.partial import sampled
+
+    taken = sampled(questions, sample)
+    if len(taken) < len(questions):
+        typer.echo(f"{file}: {len(taken):,} of {len(questions):,} questions are taken; more with --sample", err=True)
+    return taken
+
+
+def _index(
+    pipeline: str, index: Path | None, indexing: str | None, data: list[Path], files: "Sequence[QAData]", work: Path
+) -> contextlib.AbstractContextManager[Path | None]:
+    """The index that a pipeline asks: the given one, else one of the data's own paragraphs, else the pipeline's."""
+    if index is not None or not all(each.paragraphs for each in files):
+        return contextlib.nullcontext(index)
+    texts = [text for each in files for text in each.paragraphs.values()]
+    named = ((str(number), text) for number, text in enumerate(texts))
+    return own_index(named, data, indexing_for(pipeline, indexing), None, work)
+
+
 def _retrieve(
-    pipeline: str, index: Path | None, reader: str | None, files: "Sequence[QAData]", questions: Sequence[str]
+    pipeline: str, index: Path | None, reader: str | None, questions: "Sequence[Asked]"
 ) -> "tuple[ExtractiveReader, list[list[Document]], str]":
-    from lodestone.commands.corpus import index_corpus
+    """The reader of a pipeline, what the pipeline retrieves for each question, and its hash."""
     from lodestone.components.errors import ConfigurationError
     from lodestone.components.readers import ExtractiveReader
-    from lodestone.evaluation.corpus import write_corpus
     from lodestone.evaluation.fingerprint import hash_pipeline
     from lodestone.pipelines import load_pipeline
     from lodestone.pipelines.answering import QueryPipeline, Question
 
     overrides = {"ExtractiveReader": {"model": reader}} if reader is not None else None
-    with tempfile.TemporaryDirectory(prefix="lodestone-calibrate-") as work:
-        if index is None and all(each.paragraphs for each in files):
-            texts = [text for each in files for text in each.paragraphs.values()]
-            write_corpus(((str(number), text) for number, text in enumerate(texts)), Path(work) / "corpus")
-            index = Path(work) / "index"
-            index_corpus([Path(work) / "corpus"], "indexing_faiss", index)
-        loaded = load_pipeline(pipeline, index=index, overrides=overrides)
-        sha256 = hash_pipeline(loaded)
-        asked = QueryPipeline(loaded)
-        if not isinstance(asked.reader, ExtractiveReader):
-            raise ConfigurationError(f"only an ExtractiveReader can be calibrated, {pipeline} has another reader")
-        passages = [asked.search(Question(text)) for text in questions]
+    loaded = load_pipeline(pipeline, index=index, overrides=overrides)
+    sha256 = hash_pipeline(loaded)
+    asked = QueryPipeline(loaded)
+    if not isinstance(asked.reader, ExtractiveReader):
+        raise ConfigurationError(f"only an ExtractiveReader can be calibrated, {pipeline} has another reader")
+    passages = []
+    with progress_bar("Searching") as progress:
+        for number, question in enumerate(questions):
+            progress(number, len(questions))
+            passages.append(asked.search(Question(question.text)))
+    if hasattr(asked.store, "close"):
         asked.store.close()
     return asked.reader, passages, sha256
 
 
 def _show(calibration: "Calibration", place: Path, as_json: bool) -> None:
+    from lodestone.commands.figures import print_calibration
+
     if as_json:
         print_json({"output": str(place), **calibration.fitted_on})
         return
-    fitted = calibration.fitted_on
-    typer.echo(f"fitted on {fitted['questions']} questions, {fitted['unanswerable']} of them without an answer")
-    for precision, figures in fitted["held_out"].items():
-        before, after = figures["before"], figures["after"]
-        was = f"{before['ece']:.3f} before, " if before is not None else ""
-        typer.echo(
-            f"calibration error on held-out questions, {precision}: {was}{after['ece']:.3f} after; perfect "
-            f"probabilities would show {after['ece_of_perfect']:.3f} on so many questions"
-        )
+    print_calibration(calibration, console())
     typer.echo(f"kept in {place}")

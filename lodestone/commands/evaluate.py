@@ -1,9 +1,6 @@
 """`lodestone evaluate`: how good answers and rankings are, on data whose answers are known."""
 
 import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +8,16 @@ import typer
 
 from lodestone.commands.console import JsonOption, QueryPipelineOption, check_output, console, print_json
 from lodestone.commands.corpus import index_corpus
+from lodestone.commands.measuring import (
+    IndexingOption,
+    indexing_for,
+    own_index,
+    progress_bar,
+    temporary_index,
+    working,
+)
 
 if TYPE_CHECKING:
-    from lodestone.evaluation.partial import Progress
     from lodestone.evaluation.results import Result
 
 _ANSWERS = "answers.jsonl"
@@ -47,11 +51,12 @@ SampleOption = Annotated[
 ReaderOption = Annotated[
     str | None, typer.Option("--reader", metavar="M", help="Reader model: a folder or a hub name.")
 ]
-IndexingOption = Annotated[str, typer.Option("--indexing", metavar="P", help="Indexing pipeline for the corpus.")]
 CorpusIndexOption = Annotated[
     Path | None,
     typer.Option(
-        "--corpus-index", metavar="DIR", help="Keep the index of the data's own corpus here, to use it again."
+        "--corpus-index",
+        metavar="DIR",
+        help="Keep the index of the data's own corpus here, to use it again; in Elasticsearch, its name.",
     ),
 ]
 ResultArgument = Annotated[Path, typer.Argument(metavar="RESULT", help="What --output wrote.")]
@@ -82,7 +87,7 @@ def squad(
 
     model = ExtractiveReader(reader if reader is not None else DEFAULT_READER, precision=precision)
     _check_outputs(data, output, report)
-    with _work(output) as work, _progress() as progress:
+    with working(output) as work, progress_bar("Asking") as progress:
         result = evaluate_squad(
             data, model, sample=sample, threshold=threshold, partial=work / _ANSWERS, progress=progress
         )
@@ -104,7 +109,7 @@ def qa(
         typer.Option("--corpus", metavar="PATH", help="Files to ask (default: the paragraphs of a SQuAD file)"),
     ] = None,
     index: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Ask this index as it is.")] = None,
-    indexing: IndexingOption = "indexing_faiss",
+    indexing: IndexingOption = None,
     corpus_index: CorpusIndexOption = None,
     reader: ReaderOption = None,
     sample: SampleOption = None,
@@ -115,7 +120,6 @@ def qa(
 ) -> None:
     """Ask a query pipeline questions of a corpus: retrieval, answers and their scores together."""
     from lodestone.components.errors import ConfigurationError
-    from lodestone.evaluation.fingerprint import fingerprint
     from lodestone.evaluation.qa import evaluate_qa, read_qa
     from lodestone.pipelines import load_pipeline
 
@@ -124,14 +128,17 @@ def qa(
     _check_outputs(data, output, report)
     asked = read_qa(data)
     overrides = {"ExtractiveReader": {"model": reader}} if reader is not None else None
-    with _work(output) as work:
+    indexing = indexing_for(pipeline, indexing)
+    with contextlib.ExitStack() as stack:
+        work = stack.enter_context(working(output))
         if corpus:
-            index = work / f"index-{fingerprint(indexing, [path.resolve() for path in corpus])[:12]}"
+            named = [path.resolve() for path in corpus]
+            index = stack.enter_context(temporary_index(indexing, work, named))
             index_corpus(corpus, indexing, index)
         elif index is None and asked.paragraphs:
-            index = _index_own(asked.paragraphs.items(), [data], indexing, corpus_index, work)
+            index = stack.enter_context(own_index(asked.paragraphs.items(), [data], indexing, corpus_index, work))
         loaded = load_pipeline(pipeline, index=index, overrides=overrides)
-        with _progress() as progress:
+        with progress_bar("Asking") as progress:
             result = evaluate_qa(
                 data, asked, loaded, sample=sample, threshold=threshold, partial=work / _ANSWERS, progress=progress
             )
@@ -145,13 +152,13 @@ def retrieval(
         Path, typer.Argument(metavar="FOLDER", help="A collection: corpus.jsonl, queries.jsonl and qrels.tsv (BEIR).")
     ],
     pipeline: QueryPipelineOption = "query_faiss",
-    indexing: IndexingOption = "indexing_faiss",
+    indexing: IndexingOption = None,
     corpus_index: CorpusIndexOption = None,
     measures: Annotated[
         list[str] | None,
         typer.Option("--measure", metavar="M", help="As ir-measures names it, such as nDCG@10; several may be given."),
     ] = None,
-    depth: Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How many passages to retrieve.")] = 100,
+    depth: Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How many documents to rank.")] = 100,
     sample: SampleOption = None,
     output: OutputOption = None,
     report: ReportOption = None,
@@ -159,18 +166,21 @@ def retrieval(
 ) -> None:
     """Search a collection with what a query pipeline has before its reader."""
     from lodestone.evaluation.ranking import MEASURES, collection_files, evaluate_retrieval
-    from lodestone.evaluation.retrieval import measure, read_collection
+    from lodestone.evaluation.retrieval import check_depth, read_collection
     from lodestone.pipelines import load_pipeline
 
     _check_outputs(folder, output, report)
-    # An unknown name is refused before the work.
-    measure({}, {}, measures or MEASURES)
+    # A measure that cannot be taken is refused before the work.
+    check_depth(measures or MEASURES, depth)
     collection = read_collection(folder)
-    with _work(output) as work:
-        texts = ((name, f"{entry.title}\n\n{entry.text}".strip()) for name, entry in collection.corpus.items())
-        index = _index_own(texts, collection_files(folder)[:1], indexing, corpus_index, work)
+    indexing = indexing_for(pipeline, indexing)
+    texts = ((name, f"{entry.title}\n\n{entry.text}".strip()) for name, entry in collection.corpus.items())
+    with (
+        working(output) as work,
+        own_index(texts, collection_files(folder)[:1], indexing, corpus_index, work) as index,
+    ):
         loaded = load_pipeline(pipeline, index=index)
-        with _progress() as progress:
+        with progress_bar("Asking") as progress:
             result = evaluate_retrieval(
                 folder,
                 collection,
@@ -193,7 +203,7 @@ def compare(
     import dataclasses
 
     from lodestone.commands.figures import print_comparison
-    from lodestone.evaluation.comparing import compare
+    from lodestone.evaluation.comparing import compare, note
     from lodestone.evaluation.comparison_report import write_comparison
     from lodestone.evaluation.results import Result
 
@@ -205,57 +215,9 @@ def compare(
         write_comparison(*runs, compared, names, report)
     if as_json:
         measures = [dataclasses.asdict(each) for each in compared]
-        print_json({"first": str(first), "second": str(second), "measures": measures})
+        print_json({"first": str(first), "second": str(second), "note": note(*runs), "measures": measures})
         return
-    print_comparison(compared, names, console())
-
-
-@contextlib.contextmanager
-def _work(output: Path | None) -> Iterator[Path]:
-    """A folder for what is not finished: beside the output, kept when the run is stopped, or else a temporary one."""
-    if output is None:
-        with tempfile.TemporaryDirectory(prefix="lodestone-evaluate-") as temporary:
-            yield Path(temporary)
-        return
-    folder = output.with_name(f"{output.name}.part")
-    folder.mkdir(exist_ok=True)
-    try:
-        yield folder
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            # Nothing was begun.
-            folder.rmdir()
-        if isinstance(error, KeyboardInterrupt):
-            typer.echo("stopped; run the same command again to go on", err=True)
-            raise typer.Exit(1) from error
-        raise
-    shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
-def _progress() -> "Iterator[Progress]":
-    """A bar on stderr, where that is a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    err = console(stderr=True)
-    columns = [TextColumn("Asking"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn(compact=True)]
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("Asking", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _index_own(
-    texts: Iterable[tuple[str, str]], files: list[Path], indexing: str, index: Path | None, work: Path
-) -> Path:
-    """Index the corpus that comes with the data; nothing of other data is in that index."""
-    from lodestone.evaluation.corpus import write_corpus
-    from lodestone.evaluation.fingerprint import fingerprint, hash_files
-
-    name = f"evaluation-{hash_files(files)[:12]}"
-    index = index if index is not None else work / f"index-{fingerprint(indexing, name)[:12]}"
-    write_corpus(texts, work / name)
-    index_corpus([work / name], indexing, index, root_name=name)
-    return index
+    print_comparison(compared, names, note(*runs), console())
 
 
 def _check_outputs(data: Path, output: Path | None, report: Path | None) -> None:

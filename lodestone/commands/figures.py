@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from lodestone.components.readers.calibration import Calibration
     from lodestone.evaluation.comparing import Compared
     from lodestone.evaluation.results import Result
 
@@ -34,11 +35,12 @@ def print_result(result: "Result", out: Console) -> None:
     out.print(table)
 
 
-def print_comparison(compared: Sequence["Compared"], names: tuple[str, str], out: Console) -> None:
+def print_comparison(compared: Sequence["Compared"], names: tuple[str, str], note: str, out: Console) -> None:
     """Print two runs side by side.
 
     :param compared: The measures of both.
     :param names: What the runs are called.
+    :param note: What to mind in the comparison; "" for nothing.
     :param out: Where to print.
     """
     out.print()
@@ -62,3 +64,30 @@ def print_comparison(compared: Sequence["Compared"], names: tuple[str, str], out
         )
     out.print(table)
     out.print(Text(" Over the questions of both; p of means, by a paired permutation test, two-sided.", style="dim"))
+    if note:
+        out.print(Text(f" {note}", style="bold"))
+
+
+def print_calibration(calibration: "Calibration", out: Console) -> None:
+    """Print what a calibration was fitted on and what it gains on held-out questions, file by file.
+
+    :param calibration: What `calibrate` made.
+    :param out: Where to print.
+    """
+    fitted = calibration.fitted_on
+    out.print()
+    out.print(Text(f" {fitted['questions']:,} questions, {fitted['unanswerable']:,} without an answer", style="bold"))
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold cyan")
+    table.add_column(" Held-out questions", overflow="fold")
+    for title in ("ECE before", "after", "of perfect", "Log loss before", "after"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for precision, figures in fitted["held_out"].items():
+        rows = [(f" {precision}", figures)]
+        files = figures.get("files", [])
+        rows += [(f"   {data['file']}", each) for data, each in zip(fitted.get("data", []), files, strict=False)]
+        for name, each in rows:
+            before, after = each["before"], each["after"]
+            values = [before and before["ece"], after["ece"], after["ece_of_perfect"]]
+            values += [before and before["log_loss"], after["log_loss"]]
+            table.add_row(name, *("" if value is None else f"{value:.3f}" for value in values))
+    out.print(table)

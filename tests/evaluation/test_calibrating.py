@@ -1,12 +1,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from haystack import Document
 
 from lodestone import ExtractiveReader
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.calibration import Calibration
-from lodestone.evaluation.calibrating import bm25_passages, calibrate
+from lodestone.evaluation.calibrating import Stated, bm25_passages, calibrate
+from lodestone.evaluation.labelling import read_labelled
 
 BOATS = ["Kestrel", "Heron", "Plover", "Dunlin", "Avocet", "Curlew", "Gannet", "Puffin", "Osprey", "Merlin"]
 BUILDERS = ["Ida Holm", "Jon Vik", "Mara Lind", "Ole Berg", "Una Dahl", "Per Strand", "Liv Moe", "Tor Lie", "Eva Ness"]
@@ -82,3 +85,28 @@ def test_too_few_questions_and_questions_of_one_kind_are_refused() -> None:
     unfound = [Asked(question.text, ("nowhere",)) for question in QUESTIONS]
     with pytest.raises(ConfigurationError, match="with and without a right answer"):
         calibrate(ExtractiveReader(), unfound, passages)
+
+
+def test_held_out_figures_count_files_equally_and_stand_for_each_file() -> None:
+    stated = Stated(np.array([0.5] * 30 + [1.0] * 10), np.ones(40), [40 / 2 / 30] * 30 + [2.0] * 10)
+    assert stated.figures()["ece"] == pytest.approx(0.25)
+    assert stated.figures()["brier"] == pytest.approx(0.125)
+    assert [stated.of(part).figures()["ece"] for part in (slice(30), slice(30, 40))] == [0.5, 0.0]
+
+
+def test_what_is_kept_of_a_reading_is_the_reading(tmp_path: Path) -> None:
+    reader = ExtractiveReader(precision="float32")
+    passages: list[list[Document]] = [*bm25_passages(QUESTIONS[:2], PARAGRAPHS, top_k=2), []]
+    told: list[tuple[int, int]] = []
+    once, again = (
+        read_labelled(
+            reader, QUESTIONS[:3], passages, partial=tmp_path / "kept", progress=lambda *done: told.append(done)
+        )
+        for _ in range(2)
+    )
+    assert told == [(0, 3)]
+    for one, other in zip(once, again, strict=True):
+        assert one.evidence.texts == other.evidence.texts
+        for part in ("found", "which", "exact"):
+            assert np.array_equal(getattr(one.evidence, part), getattr(other.evidence, part))
+    assert [each.place for each in once] == [0, 0, None]

@@ -106,3 +106,17 @@ def test_average_precision_by_hand() -> None:
 def test_lists_that_do_not_match_are_refused(scores: list[float], right: list[int]) -> None:
     with pytest.raises(ValueError, match="two lists of one length"):
         brier_score(scores, right)
+
+
+def test_answers_count_what_they_weigh() -> None:
+    scores, right, weights = [0.2, 0.4, 0.9], [0.0, 1.0, 1.0], [0.5, 1.5, 1.0]
+    counted = [0.2] * 1 + [0.4] * 3 + [0.9] * 2, [0.0] + [1.0] * 5
+    assert brier_score(scores, right, weights) == pytest.approx(brier_score(*counted))
+    assert log_loss(scores, right, weights) == pytest.approx(log_loss(*counted))
+    weighed = expected_calibration_error(scores, right, bins=1, weights=weights)
+    assert weighed == pytest.approx(expected_calibration_error(*counted, bins=1))
+    many = np.linspace(0.05, 0.95, 300)
+    one, same = error_of_perfect(many)[0], error_of_perfect(many, weights=np.ones(300))[0]
+    assert same == pytest.approx(one, rel=0.05)
+    # As few heavy answers as a third of them are worth less than all.
+    assert error_of_perfect(many, weights=np.tile([2.8, 0.1, 0.1], 100))[0] > 1.3 * one

@@ -40,7 +40,8 @@ def test_figures_by_hand() -> None:
     assert figures["f1"] == pytest.approx(100 * (2 / 3 + 1) / 6)
     assert (figures["HasAns_total"], figures["NoAns_exact"]) == (4, 50)
     assert figures["right"] == pytest.approx(1 / 6)
-    assert figures["no_answer_said"] == pytest.approx(3 / 6)
+    assert figures["no_answer_above_0.5"] == pytest.approx(3 / 6)
+    assert judge_reading(RECORDS, 1.0).metrics["no_answer_above_0.5"] == pytest.approx(3 / 6)
     # No answer: 0.8 and 0.3 against 0.1, 0.6, 0.1 and 1.0.
     assert figures["no_answer_auroc"] == pytest.approx((3 + 2) / 8)
     # Right: 0.3 against 0.8, 0.6, 0.2, 0.7 and 0.0.

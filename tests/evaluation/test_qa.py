@@ -80,7 +80,7 @@ def test_the_paragraphs_of_a_squad_file_are_its_corpus_each_once(tmp_path: Path)
     assert [asked.source for asked in data.questions] == ["paragraph 0", None, "paragraph 0"]
     paragraphs[1]["qas"][0]["question"] = " "  # type: ignore[index]
     (tmp_path / "squad.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
-    with pytest.raises(ConfigurationError, match="the question 'b' is empty"):
+    with pytest.raises(ConfigurationError, match=r"squad\.json: question 'b' has no text"):
         read_qa(tmp_path / "squad.json")
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from lodestone.components.errors import ConfigurationError, LodestoneError
 from lodestone.evaluation import plots
-from lodestone.evaluation.comparing import compare
+from lodestone.evaluation.comparing import compare, note
 from lodestone.evaluation.comparison_report import comparison_html, write_comparison
 from lodestone.evaluation.judging import Judgement, judge_answering, judge_reading
-from lodestone.evaluation.labels import sections
+from lodestone.evaluation.labels import heading, sections
 from lodestone.evaluation.mistakes import kinds_of
 from lodestone.evaluation.records import Guess, Record
 from lodestone.evaluation.report import to_html, write_report
@@ -267,3 +267,24 @@ def test_the_result_is_json_that_other_programs_read(tmp_path: Path) -> None:
     data = json.loads((tmp_path / "r.json").read_text())
     assert data["questions"][1]["measures"]["f1"] == pytest.approx(2 / 3)
     assert data["intervals"].keys() <= data["metrics"].keys()
+
+
+def test_one_question_is_one() -> None:
+    result = replace(result_of(RECORDS[5:6]), data={**DATA, "questions": 1})
+    assert heading(result).endswith(".json: 1 question, 0 with an answer and 1 without")
+
+
+def test_coverage_says_how_many_answers_it_rests_on() -> None:
+    result = replace(result_of(RECORDS), data={**DATA, "questions": len(RECORDS)})
+    rows = sections(result)["What the score of the best quote is worth"]
+    place = next(number for number, row in enumerate(rows) if row.label == "Coverage at 80 % accuracy")
+    assert (rows[place].value, rows[place + 1].value) == ("14.3 %", "1")
+
+
+def test_a_comparison_of_runs_with_other_thresholds_says_so() -> None:
+    first, second, _ = COMPARISONS["qa"]
+    assert note(first, second) == ""
+    other = replace(second, settings={**second.settings, "no_answer_threshold": 1.0})
+    said = note(first, other)
+    assert "above 0.5 in A and above 1 in B" in said
+    assert "above 1 in B" in comparison_html(first, other, compare(first, other), ("a", "b"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.normalize import normalize_answer
-from lodestone.evaluation.squad import Question, exact_match, f1, read_squad
+from lodestone.evaluation.squad import Question, exact_match, f1, read_entries, read_squad
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,24 @@ def squad_file(folder: Path, *paragraphs: object) -> Path:
 def test_a_malformed_file_is_refused_with_the_place(tmp_path: Path, paragraph: object, says: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"squad\.json: .*{says}"):
         list(read_squad(squad_file(tmp_path, PARAGRAPH, paragraph)))
+
+
+@pytest.mark.parametrize(
+    ("context", "entry", "says"),
+    [
+        ("text", {"question": " ", "answers": []}, "has no text"),
+        ("\n", {"question": "Who?", "answers": []}, "has an empty context"),
+        ("text", {"question": "Who?", "answers": [{"text": "t"}], "is_impossible": True}, "though it is_impossible"),
+        ("text", {"question": "Who?", "is_impossible": 1}, "says is_impossible: 1, which must be true or false"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_or_contradicts_itself_is_refused(
+    tmp_path: Path, context: str, entry: dict[str, object], says: str
+) -> None:
+    file = squad_file(tmp_path, PARAGRAPH, {"context": context, "qas": [{"id": "q7", **entry}]})
+    with pytest.raises(ConfigurationError, match=rf"squad\.json: question 'q7' .*{says}"):
+        list(read_squad(file))
+    assert len(list(read_entries(file))) == 2
 
 
 def test_what_other_data_have_beside_squads_entries_is_left_aside(tmp_path: Path) -> None:

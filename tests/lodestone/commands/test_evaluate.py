@@ -142,6 +142,8 @@ def test_an_unknown_measure_is_refused_before_the_corpus_is_indexed(
     options = ["--measure", "nDGC@10", "--corpus-index", tmp_path / "index"]
     refused = lodestone("evaluate", "retrieval", collection, *options)
     assert (refused.code, "'nDGC@10' is no measure" in refused.err) == (2, True)
+    deep = lodestone("evaluate", "retrieval", collection, "--depth", 5, "--corpus-index", tmp_path / "index")
+    assert (deep.code, "nDCG@10 looks at 10 documents, but only 5 are retrieved" in deep.err) == (2, True)
     assert not (tmp_path / "index").exists()
 
 
@@ -152,7 +154,9 @@ def test_two_runs_are_compared(lodestone: Run, data: Path, tmp_path: Path) -> No
     printed = lodestone("evaluate", "compare", *runs)
     assert max(map(len, printed.out.splitlines())) <= 80
     assert re.search(r"exact +5 +0\.200 +\d\.\d+ +\+\d\.\d+", printed.out)
+    assert 'count "no answer" as said above 0 in A and above 1 in B' in " ".join(printed.out.split())
     compared = json.loads(lodestone("evaluate", "compare", *runs, "--json").out)
+    assert "above 1 in B" in compared["note"]
     assert (compared["first"], compared["second"]) == tuple(map(str, runs))
     names = [measure["name"] for measure in compared["measures"]]
     assert names[:6] == ["exact", "f1", "right", "brier", "log_loss", "no_answer_auroc"]
