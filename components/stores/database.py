@@ -21,6 +21,9 @@ from lodestone.components.stores.migrations import FORMAT_VERSION, migrate
 APPLICATION_ID = 0x4C4F4445  # "LODE", in the file's header
 _BUSY_SECONDS = 60.0
 _PAGE_BYTES = 8192  # five vectors of 384 numbers with little waste; SQLite's 4096 hold two
+# Scans of a filter's index gain by pages that are kept. Writing does not, and what it keeps is the larger part of the
+# memory that a long indexing job takes.
+_READING_CACHE_KIB, _WRITING_CACHE_KIB = 64 * 1024, 16 * 1024
 _CHECKPOINT_PAGES = 16384  # 128 MiB
 _WORTH_VACUUM = 10  # a tenth of the file
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
@@ -149,7 +152,7 @@ class Database:
             )
         # FULL: a commit is on the disk when it returns, also if the power fails.
         self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA cache_size = -65536")
+        self._connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB}")
         # A bulk load changes pages of the indexes many times: they are copied into the file less often than by default.
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         if empty and create is not None:
@@ -210,6 +213,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Write: all of it is there afterwards, or, if an exception leaves the block, none of it."""
+        self._connection.execute(f"PRAGMA cache_size = -{_WRITING_CACHE_KIB}")
         with self._begin("BEGIN IMMEDIATE"):
             if self.version > FORMAT_VERSION:
                 raise ConfigurationError(
