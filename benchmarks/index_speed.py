@@ -1,12 +1,7 @@
 """How fast a job indexes, what it needs of memory, and what a run over unchanged files costs.
 
-<<<<<<< HEAD
     python benchmarks/index_speed.py --data FOLDER [--workers N] [--own]
-    python benchmarks/index_speed.py --documents 10000 [--workers N] [--pipeline P]
-=======
-    python benchmarks/index_speed.py --data FOLDER [--workers N]
     python benchmarks/index_speed.py --documents 10000 [50000 ...] [--workers N] [--pipeline P]
->>>>>>> memory
 
 With --data, the passages a second of a job over FOLDER, against three others over the same passages:
 

@@ -10,10 +10,8 @@ from lodestone.indexing.key_set import Key
 from lodestone.indexing.planning import Plan
 from lodestone.indexing.report import Report
 from lodestone.indexing.scanning import Scanner
-from lodestone.indexing.showing import printable
+from lodestone.indexing.showing import Named, printable
 from lodestone.indexing.sources import Scope, SourceFile
-
-_NAMED = 3
 
 
 class Finder:
@@ -89,16 +87,15 @@ def pass_on(finder: Finder, work: Callable[[Iterator[Task]], None], report: Repo
 
 def _missing(orphans: Iterable[Key]) -> str | None:
     """What to do about copies that could not be converted; None if there are none."""
-    named: list[str] = []
-    count, roots = 0, set()
-    for root, path in orphans:
-        count += 1
-        roots.add(printable(root))
-        named += [printable(f"{root}/{path}")] if count <= _NAMED else []
-    if not count:
+    found, roots = Named(), set()
+    for key in orphans:
+        found.add(key)
+        roots.add(printable(key[0]))
+    if not found.number:
         return None
-    more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    left = found.number - len(found.first)
+    more = f" and {left} more" if left else ""
     return (
-        f"{', '.join(named)}{more}: the index lacks what is in there, as it was held for files that are gone or have "
-        f"changed; run `lodestone index` on {', '.join(sorted(roots))}, too"
+        f"{', '.join(found.first)}{more}: the index lacks what is in there, as it was held for files that are gone or "
+        f"have changed; run `lodestone index` on {', '.join(sorted(roots))}, too"
     )

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from lodestone.components.stores import SourceRecord
 from lodestone.components.stores.source_store import SourceStore
@@ -12,28 +11,10 @@ from lodestone.indexing.key_set import Key
 from lodestone.indexing.planning import Plan
 from lodestone.indexing.report import Report
 from lodestone.indexing.scanning import Scan
-from lodestone.indexing.showing import printable
+from lodestone.indexing.showing import Named
 from lodestone.indexing.sources import Scope
 
-_NAMED = 3
 _SCHEMA = "CREATE TABLE built (root TEXT, path TEXT, failed INTEGER, PRIMARY KEY (root, path)) WITHOUT ROWID"
-
-
-@dataclass
-class Named:
-    """Documents, however many, of which the first are named."""
-
-    number: int = 0
-    first: list[str] = field(default_factory=list)
-
-    def add(self, key: Key) -> None:
-        """Count one."""
-        self.number += 1
-        if self.number <= _NAMED:
-            self.first.append(printable("/".join(key)))
-
-    def __str__(self) -> str:
-        return ", ".join(self.first) + (", ..." if self.number > _NAMED else "")
 
 
 def scope_of(key: Key, scopes: Iterable[Scope]) -> Scope | None:
@@ -124,7 +105,7 @@ class Comparison:
         root, path = key
         if any(root == hidden and path.startswith(behind) for hidden, behind in self._hidden):
             return True
-        above = [(root, path[:at]) for at, character in enumerate(path) if character == "/"]
+        above = _above(key)
         if not self._plan.unread_tables.isdisjoint([key, *above]) or key in self._plan.rows:
             return True
         # What lies in an archive is there while that is one document; rows are gone from a table that was read.
@@ -133,11 +114,13 @@ class Comparison:
 
     def _is_covered(self, key: Key, tables: JobTables) -> bool:
         """Whether the new index holds a document in another form: a table by its rows, or a row by its table."""
-        root, path = key
-        if self._plan.rows.has_below(key):
-            return True
-        above = [(root, path[:at]) for at, character in enumerate(path) if character == "/"]
-        return any(_has_failed(tables, each) is False for each in above)
+        return self._plan.rows.has_below(key) or any(_has_failed(tables, each) is False for each in _above(key))
+
+
+def _above(key: Key) -> list[Key]:
+    """What a document may lie in: folders, archives, tables."""
+    root, path = key
+    return [(root, path[:at]) for at, character in enumerate(path) if character == "/"]
 
 
 def _has_failed(tables: JobTables, key: Key) -> bool | None:

@@ -52,6 +52,34 @@ def check_swap(store: Any, sources: Sequence[Source]) -> None:
         )
 
 
+def name_while_building(store: Any) -> str:
+    """The name that an index has while it is built to take the place of another.
+
+    :param store: The other.
+    """
+    # Not above: it would load Elasticsearch's client for folders, too.
+    from lodestone.components.stores.elasticsearch.generations import NEXT
+
+    return f"{store.index}{NEXT}"
+
+
+def refuse_name(store: Any) -> None:
+    """Refuse an index whose name is that of one that is being built.
+
+    :param store: The index.
+    :raises ConfigurationError: If it is.
+    """
+    if not hasattr(store, "swap"):
+        return
+    from lodestone.components.stores.elasticsearch.generations import NEXT
+
+    if store.index.endswith(NEXT):
+        raise ConfigurationError(
+            f"{store.path}: a name that ends in {NEXT} is for the index that --swap builds: name another; what is in "
+            "it moves there by `lodestone store export` and `import`"
+        )
+
+
 def refuse_beside(store: Any, swap: bool = False) -> None:
     """Refuse to write to an index while a new one is built that is to take its place: what is written would be lost.
 

@@ -175,7 +175,8 @@ class StoreCore:
         hits = self.best_by_words(database, query, top_k, rows)
         if hits or not split_phrases(query)[0]:
             return hits, query
-        return self.best_by_words(database, without_quotes(query), top_k, rows), without_quotes(query)
+        words = without_quotes(query)
+        return self.best_by_words(database, words, top_k, rows), words
 
     def _step_of_texts(self) -> bool:
         with self._lock:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from lodestone.indexing.job_record import JobRecord
     from lodestone.indexing.worker_process import WorkerProcess
 
-_NEXT = "-next"  # what the name of an index that is being built ends in
-
 
 @resumable()
 def index(
@@ -160,15 +158,11 @@ def _run(
     stages = cut_at_embedder(load_pipeline(definition.pipeline, index=definition.index))
     serving = stages.document_store
     shown = str(serving.path)
-    if str(getattr(serving, "index", "")).endswith(_NEXT):
-        raise ConfigurationError(
-            f"{shown}: a name that ends in {_NEXT} is for the index that --swap builds: name another; what is in it "
-            "moves there by `lodestone store export` and `import`"
-        )
+    swapping.refuse_name(serving)
     swapping.refuse_beside(serving, swap)
     if swap:
         swapping.check_swap(serving, definition.sources)
-        stages = cut_at_embedder(load_pipeline(definition.pipeline, index=f"{serving.index}{_NEXT}"))
+        stages = cut_at_embedder(load_pipeline(definition.pipeline, index=swapping.name_while_building(serving)))
     guard = swapping.serving_on(serving) if swap else contextlib.nullcontext()
     events = EventStream(print_json, {"index": shown}) if as_json else None
     tracker = Tracker() if events is None else events
