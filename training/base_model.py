@@ -60,6 +60,7 @@ def load_base_model(recipe: Recipe) -> Any:
         raise ConfigurationError(f"{recipe.model} lacks weights: {', '.join(missing[:5])}; name a whole model")
     if recipe.layers is not None:
         keep_layers(model, recipe.layers)
+    model.get_input_embeddings().weight.requires_grad_(not recipe.training.freeze_embeddings)
     return model
 
 

@@ -117,8 +117,9 @@ def _figures(recipe: Recipe, record: dict[str, Any]) -> str:
 
 
 def _run(record: dict[str, Any]) -> str:
-    count = record["processes"]
+    count, averaged = record["processes"], record["averaged"]
     return (
         f"{record['steps']:,} steps, {record['epochs']:g} epochs, on {record['device']}"
+        f"{f', the mean of the weights at {averaged:,} of them' if averaged else ''}"
         f"{f' in {count} processes' if count > 1 else ''}; Lodestone {__version__}."
     )

@@ -93,6 +93,7 @@ class Training:
     :param weight_decay: Of weights, not of biases and norms.
     :param max_grad_norm: Gradients longer than this are shortened to it.
     :param dropout: Of every dropout layer; None for the base model's own.
+    :param freeze_embeddings: Whether the vectors of the vocabulary stay as they are; on a CPU that saves a tenth.
     :param precision: What is computed in (autocast; the weights stay float32): "float32", "bfloat16", "float16" (GPU),
         or "auto" for bfloat16 where the machine has instructions for it.
     :param seed: Of the order of the data, of dropout, and of new weights.
@@ -108,8 +109,21 @@ class Training:
     weight_decay: float = _value(0.0, least=0)
     max_grad_norm: float = _value(1.0, above=0)
     dropout: float | None = _value(None, least=0, below=1)
+    freeze_embeddings: bool = False
     precision: str = _value("float32", choices=PRECISIONS)
     seed: int = _value(0, least=0)
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """The result is the mean of the weights that the run passes through (Izmailov et al. 2018), not the last ones.
+
+    :param since: The share of the steps behind which it begins; 0 takes the base model in, too.
+    :param every: Steps between the weights that are taken; those of the last step are always.
+    """
+
+    since: float = _value(0.5, least=0, below=1)
+    every: int = _value(100, least=1)
 
 
 @dataclass(frozen=True)
@@ -195,6 +209,7 @@ class Recipe:
     :param negatives: Retrieved negatives.
     :param windows: How questions and passages are cut.
     :param training: How the weights are moved.
+    :param averaging: What weights the result is the mean of; None for the last ones.
     :param evaluation: What is measured meanwhile; None for nothing.
     :param checkpoints: What a killed run goes on from.
     :param distillation: What is learned from a teacher; None for nothing.
@@ -212,6 +227,7 @@ class Recipe:
     negatives: Negatives = field(default_factory=Negatives)
     windows: Windows = field(default_factory=Windows)
     training: Training = field(default_factory=Training)
+    averaging: Averaging | None = None
     evaluation: Evaluation | None = None
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     distillation: Distillation | None = None

@@ -204,6 +204,11 @@ class _RecipeReader:
             )
         if evaluation is None:
             return
+        if evaluation.keep_best and recipe.averaging is not None:
+            self._refuse(
+                ("averaging",),
+                "the result is the mean of the weights or the best of them: drop averaging, or evaluation.keep_best",
+            )
         if evaluation.every is None and (evaluation.keep_best or evaluation.patience is not None):
             self._refuse(("evaluation",), "evaluation.every is missing, which keep_best and patience need")
         elif evaluation.keep_best and evaluation.every and recipe.checkpoints.every % evaluation.every:

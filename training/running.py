@@ -24,6 +24,7 @@ from lodestone.training.checkpoints import CHECKPOINTS, DONE_FILE, has_ended, la
 from lodestone.training.data import BadQuestion, describe, load_data, report
 from lodestone.training.finishing import finish
 from lodestone.training.negatives import with_negatives
+from lodestone.training.on_cpu import attend_plainly, give_back, keep_memory
 from lodestone.training.recipe import Recipe
 from lodestone.training.settings import autocast_type, training_arguments
 from lodestone.training.windows import TrainingWindows
@@ -179,6 +180,7 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
     from accelerate import PartialState
     from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 
+    from lodestone.training.averaging import Averager
     from lodestone.training.reader_trainer import ReaderTrainer, Reporter
     from lodestone.training.teacher_layers import TeacherLayers
 
@@ -187,8 +189,16 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
         checkpoint = last_whole(output / CHECKPOINTS)
     if recipe.distillation is not None and recipe.distillation.kind == "intermediate":
         lesson = replace(lesson, layers=TeacherLayers(model, recipe.distillation, str(arguments.device)))
+    if arguments.use_cpu:
+        keep_memory()
+        if arguments.bf16 and lesson.layers is None:
+            attend_plainly(model)
     reporter = Reporter(tell)
-    callbacks: list[Any] = [reporter]
+    averager = None
+    if recipe.averaging is not None:
+        averager = Averager(recipe.averaging, model, checkpoint, processes.is_main_process)
+    # The averager writes its part of a checkpoint before the reporter marks it as whole.
+    callbacks: list[Any] = [reporter] if averager is None else [averager, reporter]
     if recipe.evaluation is not None and recipe.evaluation.patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.evaluation.patience))
     trainer = ReaderTrainer(
@@ -205,7 +215,9 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
     spent = time.perf_counter() - started
+    averaged = averager.put_in() if averager is not None else 0
     TeacherLayers.detach(model)
+    give_back(model)
     history = [entry for entry in trainer.state.log_history if "eval_f1" in entry or "loss" in entry]
     losses = [entry["loss"] for entry in history if "loss" in entry]
     return {
@@ -217,5 +229,6 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
         "seconds_since_last_start": round(spent, 1),
         "tokens_per_second": round(trainer.tokens * processes.num_processes / max(spent, 1e-9)),
         "best": trainer.state.best_metric,
+        "averaged": averaged,
         "history": history,
     }
