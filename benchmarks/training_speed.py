@@ -25,6 +25,7 @@ from lodestone.components.engines.quiet import quiet_transformers
 from lodestone.components.readers.tokens import PairTokenizer
 from lodestone.training.base_model import load_base_model, load_base_tokenizer
 from lodestone.training.data import load_data
+from lodestone.training.on_cpu import quicken
 from lodestone.training.reader_trainer import Lesson, ReaderTrainer
 from lodestone.training.recipe import Data, DataFile, Recipe, Training, Windows
 from lodestone.training.settings import autocast_type, training_arguments
@@ -92,7 +93,10 @@ def ours(recipe: Recipe, windows: TrainingWindows, pair: PairTokenizer) -> float
     with tempfile.TemporaryDirectory() as folder:
         arguments = training_arguments(recipe, Path(folder))
         cast = autocast_type(recipe.training.precision)
-        trainer = ReaderTrainer(Lesson(recipe, windows, pair, []), cast, model=load_base_model(recipe), args=arguments)
+        model = load_base_model(recipe)
+        if arguments.use_cpu:
+            quicken(model, cast)
+        trainer = ReaderTrainer(Lesson(recipe, windows, pair, []), cast, model=model, args=arguments)
         return timed(trainer)
 
 

@@ -162,15 +162,20 @@ def _example(question: Question, entry: dict[str, Any], data: Data, file: DataFi
     everywhere = data.start_ambiguous == "every" and bool(entry.get("start_ambiguous"))
     for answer in entry.get("answers") or ():
         text, start = answer["text"], answer["answer_start"]
-        starts = list(_occurrences(text, question.context)) if everywhere else [start]
+        starts = list(occurrences(text, question.context)) if everywhere else [start]
         left = len(text) - len(text.lstrip())
         for at in starts:
             spans[at + left, at + left + len(text.strip())] = None
     return Example(question.id, question.text, question.context, tuple(spans), question.answers, file.weight, file.file)
 
 
-def _occurrences(text: str, context: str) -> Iterator[int]:
-    """Where a text stands as whole words; everywhere where it stands so nowhere."""
+def occurrences(text: str, context: str) -> Iterator[int]:
+    """Where a text stands as whole words; everywhere where it stands so nowhere.
+
+    :param text: The text.
+    :param context: Where it is looked for.
+    :returns: The character that it begins at, for each place.
+    """
     places = []
     at = context.find(text)
     while at >= 0:

@@ -24,7 +24,6 @@ from lodestone.training.checkpoints import CHECKPOINTS, DONE_FILE, has_ended, la
 from lodestone.training.data import BadQuestion, describe, load_data, report
 from lodestone.training.finishing import finish
 from lodestone.training.negatives import with_negatives
-from lodestone.training.on_cpu import attend_plainly, give_back, keep_memory
 from lodestone.training.recipe import Recipe
 from lodestone.training.settings import autocast_type, training_arguments
 from lodestone.training.windows import TrainingWindows
@@ -181,6 +180,7 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
     from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 
     from lodestone.training.averaging import Averager
+    from lodestone.training.on_cpu import give_back, quicken
     from lodestone.training.reader_trainer import ReaderTrainer, Reporter
     from lodestone.training.teacher_layers import TeacherLayers
 
@@ -189,10 +189,9 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
         checkpoint = last_whole(output / CHECKPOINTS)
     if recipe.distillation is not None and recipe.distillation.kind == "intermediate":
         lesson = replace(lesson, layers=TeacherLayers(model, recipe.distillation, str(arguments.device)))
+    autocast = autocast_type(recipe.training.precision)
     if arguments.use_cpu:
-        keep_memory()
-        if arguments.bf16 and lesson.layers is None:
-            attend_plainly(model)
+        quicken(model, autocast, attention=lesson.layers is None)
     reporter = Reporter(tell)
     averager = None
     if recipe.averaging is not None:
@@ -201,9 +200,7 @@ def _run(recipe: Recipe, output: Path, lesson: Lesson, model: Any, arguments: An
     callbacks: list[Any] = [reporter] if averager is None else [averager, reporter]
     if recipe.evaluation is not None and recipe.evaluation.patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.evaluation.patience))
-    trainer = ReaderTrainer(
-        lesson, autocast_type(recipe.training.precision), model=model, args=arguments, callbacks=callbacks
-    )
+    trainer = ReaderTrainer(lesson, autocast, model=model, args=arguments, callbacks=callbacks)
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
     reporter.trainer = trainer

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from lodestone.components.engines.loading import takes_segments
 from lodestone.components.engines.quiet import quiet_transformers
 from lodestone.components.errors import ConfigurationError
-from lodestone.components.models import resolve_model
+from lodestone.components.models import load_tokenizer, resolve_model
+from lodestone.components.readers.tokens import PairTokenizer
 from lodestone.training.recipe import Distillation
-from lodestone.training.teacher_logits import check_vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -104,7 +104,12 @@ def check_teacher(settings: Distillation, tokenizer: Tokenizer) -> None:
     :param tokenizer: The student's tokenizer.
     :raises ConfigurationError: If the vocabularies or the special tokens differ.
     """
-    check_vocabulary(settings.teacher, tokenizer)
+    theirs = load_tokenizer(settings.teacher)
+    same = theirs.get_vocab() == tokenizer.get_vocab()
+    if not same or PairTokenizer(theirs).template != PairTokenizer(tokenizer).template:
+        raise ConfigurationError(
+            f"the teacher {settings.teacher!r} has another vocabulary than the student; both must read the same tokens"
+        )
 
 
 def checked_layers(layers: Sequence[int] | None, count: int, theirs: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from lodestone.training import read_recipe
-from lodestone.training.on_cpu import attend_plainly, give_back
+from lodestone.training.on_cpu import attend_plainly, drop_by_masks, give_back
 from lodestone.training.running import train
 
 RECIPE = """
@@ -53,6 +53,21 @@ def test_in_bfloat16_its_gradients_are_those_of_transformers_but_for_rounding(tm
     attend_plainly(model)
     ours = gradient()
     assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.99
+
+
+def test_dropout_by_masks_drops_its_share_elsewhere_each_time_and_keeps_the_mean() -> None:
+    model = torch.nn.Sequential(torch.nn.Dropout(0.25))
+    drop_by_masks(model)
+    ones = torch.ones(50, 400)
+    torch.manual_seed(3)
+    first, second = model(ones), model(ones)
+    torch.manual_seed(3)
+    assert torch.equal(model(ones), first)
+    assert not torch.equal(first, second)
+    for dropped in (first, second):
+        assert abs((dropped == 0).float().mean() - 0.25) < 0.02
+        assert abs(dropped.mean() - 1) < 0.02
+    assert torch.equal(model.eval()(ones), ones)
 
 
 def test_frozen_embeddings_stay_and_all_else_is_trained(tmp_path: Path) -> None:
