@@ -15,7 +15,6 @@ import argparse
 import json
 import logging
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from haystack import Document
 
 from lodestone import ExtractiveReader
 from lodestone.components.readers.normalize import normalize_answer
-from lodestone.evaluation.squad import exact_match, f1
+from lodestone.evaluation.squad import exact_match, f1, read_entries
 from lodestone.training.data import occurrences
 from lodestone.training.recipe import Data, DataFile, Recipe, Training, Windows
 from lodestone.training.running import train
@@ -42,19 +41,19 @@ class Figures:
     placed: list[bool] = field(default_factory=list)
 
 
-def paragraphs(file: Path) -> Iterator[dict[str, Any]]:
-    """The paragraphs of a SQuAD file."""
-    for article in json.loads(file.read_text(encoding="utf-8"))["data"]:
-        yield from article["paragraphs"]
+def answerable(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The answerable questions of a SQuAD file in random order, each behind its paragraph."""
+    asked = [(question.context, entry) for question, entry in read_entries(file) if entry["answers"]]
+    random.Random(0).shuffle(asked)
+    return asked
 
 
 def draw(file: Path, ambiguous: int, others: int, target: Path) -> None:
     """Write a SQuAD file of so many ambiguous and so many other answerable questions."""
-    asked = [(each, qa) for each in paragraphs(file) for qa in each["qas"] if qa["answers"]]
-    random.Random(0).shuffle(asked)
+    asked = answerable(file)
     kinds = ([pair for pair in asked if bool(pair[1].get("start_ambiguous")) is kind] for kind in (True, False))
     chosen = [pair for kind, count in zip(kinds, (ambiguous, others), strict=True) for pair in kind[:count]]
-    made = [{"context": paragraph["context"], "qas": [qa]} for paragraph, qa in chosen]
+    made = [{"context": context, "qas": [qa]} for context, qa in chosen]
     target.write_text(json.dumps({"version": "v2.0", "data": [{"title": "drawn", "paragraphs": made}]}))
 
 
@@ -82,9 +81,7 @@ def read(folder: Path, files: list[Path], sample: int | None) -> Figures:
     reader = ExtractiveReader(str(folder), max_seq_length=320)
     found = Figures()
     for file in files:
-        asked = [(each["context"], qa) for each in paragraphs(file) for qa in each["qas"] if qa["answers"]]
-        random.Random(0).shuffle(asked)
-        asked = asked[:sample]
+        asked = answerable(file)[:sample]
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
             documents = [[Document(content=context)] for context, _ in batch]
