@@ -59,10 +59,17 @@ def _portable(recipe: Recipe) -> dict[str, Any]:
     for part in ("evaluation", "calibration"):
         if described[part] is not None:
             described[part]["file"] = Path(described[part]["file"]).name
-    for holder, key in ((described, "model"), (described, "tokenizer"), (described["distillation"] or {}, "teacher")):
-        if isinstance(holder.get(key), str) and Path(holder[key]).expanduser().is_dir():
-            holder[key] = Path(holder[key]).expanduser().resolve().name
+    for key in ("model", "tokenizer"):
+        described[key] = _portable_name(described[key])
+    if described["distillation"] is not None:
+        described["distillation"]["teacher"] = [_portable_name(each) for each in described["distillation"]["teacher"]]
     return described
+
+
+def _portable_name(model: str | None) -> str | None:
+    """The name of a model, without the folders around it where it is one."""
+    folder = Path(model).expanduser() if model is not None else None
+    return folder.resolve().name if folder is not None and folder.is_dir() else model
 
 
 def _what(recipe: Recipe, record: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,18 +47,23 @@ def span_loss(
 
 
 def teacher_loss(
-    logits: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor, temperature: float
+    logits: torch.Tensor, teachers: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """How far the student's distribution over tokens is from the teacher's (Hinton et al. 2015), times temperature².
+    """How far the student's distribution over tokens is from its teachers' (Hinton et al. 2015), times temperature².
+
+    Of several teachers it is the mean of their distributions that is learned.
 
     :param logits: The student's, shape (windows, tokens).
-    :param teacher: The teacher's, the same shape.
+    :param teachers: The teachers', shape (teachers, windows, tokens).
     :param mask: The same shape, 0 where padded.
     :param weights: What each window counts, shape (windows,).
     :param temperature: What both are divided by.
     :returns: The mean Kullback-Leibler divergence over the windows in nats, a scalar.
     """
-    ours, theirs = log_shares(logits / temperature, mask), log_shares(teacher.float() / temperature, mask)
+    import torch
+
+    ours = log_shares(logits / temperature, mask)
+    theirs = torch.logsumexp(log_shares(teachers.float() / temperature, mask), dim=0) - math.log(len(teachers))
     # Padding's share is 0 in both, but 0 times what its log differs by must not be taken for a number.
     gaps = (theirs.exp() * (theirs - ours)).masked_fill(mask == 0, 0.0)
     return temperature**2 * (weights * gaps.sum(dim=-1)).mean()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
@@ -38,7 +39,7 @@ class Lesson:
     :param windows: The training windows.
     :param pair: The tokenizer.
     :param questions: What it is judged by meanwhile; empty for nothing.
-    :param logits: A teacher's logits, or None.
+    :param logits: Teachers' logits; empty for none.
     :param layers: A teacher's layers, or None.
     """
 
@@ -46,7 +47,7 @@ class Lesson:
     windows: TrainingWindows
     pair: PairTokenizer
     questions: Sequence[Question]
-    logits: TeacherLogits | None = None
+    logits: Sequence[TeacherLogits] = ()
     layers: TeacherLayers | None = None
 
 
@@ -118,11 +119,12 @@ class ReaderTrainer(Trainer):
         else:
             start, end, mask = outputs.start_logits, outputs.end_logits, inputs["attention_mask"]
             loss = span_loss(start, end, mask, inputs["spans"], inputs["weights"])
-            if self.lesson.logits is not None and distillation is not None:
-                taught = self.lesson.logits.batch(inputs["numbers"].tolist(), mask.shape[1])
+            if self.lesson.logits and distillation is not None:
+                numbers, width = inputs["numbers"].tolist(), mask.shape[1]
+                taught = torch.stack([each.batch(numbers, width) for each in self.lesson.logits]).to(start.device)
                 gaps = [
-                    teacher_loss(ours, theirs.to(ours.device), mask, inputs["weights"], distillation.temperature)
-                    for ours, theirs in zip((start, end), taught, strict=True)
+                    teacher_loss(ours, taught[:, which], mask, inputs["weights"], distillation.temperature)
+                    for which, ours in enumerate((start, end))
                 ]
                 loss = (1 - distillation.weight) * loss + distillation.weight * (gaps[0] + gaps[1]) / 2
         return (loss, outputs) if return_outputs else loss

@@ -165,7 +165,8 @@ class Checkpoints:
 class Distillation:
     """Learning from another reader's logits (Hinton et al. 2015) or from another model's layers (Jiao et al. 2020).
 
-    :param teacher: The teacher: a folder, a bundled model or a hub name, with the same vocabulary.
+    :param teacher: The teacher: a folder, a bundled model or a hub name, with the same vocabulary. Of "prediction" also
+        several, of whose probabilities the mean is learned.
     :param kind: "prediction" for its start and end logits, "intermediate" for its hidden states and attention scores.
     :param weight: What the teacher's loss counts; the labels' loss counts 1 less this. Of "prediction" only.
     :param temperature: What both models' logits are divided by. Of "prediction" only.
@@ -175,7 +176,7 @@ class Distillation:
     :param attention_weight: What the attention scores count; 0 where the models have unlike numbers of heads.
     """
 
-    teacher: str
+    teacher: tuple[str, ...]
     kind: str = _value("prediction", choices=("prediction", "intermediate"))
     weight: float = _value(0.75, least=0, most=1)
     temperature: float = _value(1.5, above=0)

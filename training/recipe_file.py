@@ -195,7 +195,13 @@ class _RecipeReader:
                 f"epochs is not looked at where steps is given, which is {training.steps}; set training.steps, or "
                 "set training.steps=null, too",
             )
-        windows = recipe.windows
+        distillation, windows = recipe.distillation, recipe.windows
+        if distillation is not None and distillation.kind == "intermediate" and len(distillation.teacher) > 1:
+            self._refuse(
+                ("distillation", "teacher"),
+                f"the layers of one teacher are learned, not of {len(distillation.teacher)}; name one, or take kind: "
+                "prediction",
+            )
         if windows.max_query_length + windows.stride >= windows.max_seq_length:
             self._refuse(
                 ("windows", "max_seq_length"),

@@ -108,12 +108,12 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     described["data"]["files"] = [each.weight for each in recipe.data.files]
     if recipe.evaluation is not None:
         described["evaluation"]["file"] = hash_files([Path(recipe.evaluation.file)]) if _there(recipe) else None
-    teacher = recipe.distillation.teacher if recipe.distillation is not None else None
+    teachers = recipe.distillation.teacher if recipe.distillation is not None else ()
     return {
         "recipe": fingerprint(described),
         "data": hash_files(files),
         "base model": model_digest(resolve_model(recipe.model)),
-        "teacher": None if teacher is None else model_digest(resolve_model(teacher)),
+        "teacher": [model_digest(resolve_model(teacher)) for teacher in teachers],
     }
 
 
@@ -125,7 +125,7 @@ def _there(recipe: Recipe) -> bool:
 
 
 def _prepare(recipe: Recipe, output: Path, tell: Tell) -> tuple[Lesson, Any, dict[str, Any]]:
-    """The data as windows, with negatives and a teacher's logits where the recipe has some."""
+    """The data as windows, with negatives and teachers' logits where the recipe has some."""
     from lodestone.training.reader_trainer import Lesson
     from lodestone.training.teacher_layers import check_teacher
     from lodestone.training.teacher_logits import TeacherLogits
@@ -154,10 +154,11 @@ def _prepare(recipe: Recipe, output: Path, tell: Tell) -> tuple[Lesson, Any, dic
     questions = []
     if recipe.evaluation is not None:
         questions = sampled(list(read_squad(Path(recipe.evaluation.file))), recipe.evaluation.sample)
-    logits = None
+    logits = []
     if recipe.distillation is not None and recipe.distillation.kind == "prediction":
-        tell("the teacher reads the data")
-        logits = TeacherLogits(recipe.distillation.teacher, windows, tokenizer, output / TEACHER_FOLDER)
+        for teacher in recipe.distillation.teacher:
+            tell(f"{teacher} reads the data, as the teacher")
+            logits.append(TeacherLogits(teacher, windows, tokenizer, output / TEACHER_FOLDER))
     elif recipe.distillation is not None:
         check_teacher(recipe.distillation, tokenizer)
     return Lesson(recipe, windows, pair, questions, logits), tokenizer, about

@@ -37,12 +37,12 @@ class TeacherLayers:
         import transformers
         from torch import nn
 
-        folder = resolve_model(settings.teacher)
+        folder = resolve_model(settings.teacher[0])
         try:
             with quiet_transformers():
                 teacher = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, dtype="float32")
         except (ValueError, OSError, KeyError, RuntimeError) as error:
-            raise ConfigurationError(f"{settings.teacher} is no teacher: {str(error).splitlines()[0]}") from error
+            raise ConfigurationError(f"{settings.teacher[0]} is no teacher: {str(error).splitlines()[0]}") from error
         self._teacher = teacher.to(device).eval()
         self._segments = takes_segments(teacher)
         self._hidden, self._attention = settings.hidden_weight, settings.attention_weight
@@ -104,11 +104,12 @@ def check_teacher(settings: Distillation, tokenizer: Tokenizer) -> None:
     :param tokenizer: The student's tokenizer.
     :raises ConfigurationError: If the vocabularies or the special tokens differ.
     """
-    theirs = load_tokenizer(settings.teacher)
+    theirs = load_tokenizer(settings.teacher[0])
     same = theirs.get_vocab() == tokenizer.get_vocab()
     if not same or PairTokenizer(theirs).template != PairTokenizer(tokenizer).template:
         raise ConfigurationError(
-            f"the teacher {settings.teacher!r} has another vocabulary than the student; both must read the same tokens"
+            f"the teacher {settings.teacher[0]!r} has another vocabulary than the student; both must read the same "
+            "tokens"
         )
 
 

@@ -36,22 +36,21 @@ class TeacherLogits:
 
     def __init__(self, teacher: str, windows: TrainingWindows, tokenizer: Tokenizer, folder: Path) -> None:
         model = resolve_model(teacher)
-        read = TeacherWindows(teacher, windows, tokenizer)
         self._lengths = windows.lengths
         self._starts = np.concatenate([[0], np.cumsum(self._lengths)])
         name = fingerprint("teacher", model_digest(model), windows.fingerprint())[:32]
         file = folder / f"{name}.npy"
         if not file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            self._make(model, read, file)
+            self._make(model, TeacherWindows(teacher, windows, tokenizer), file)
         self._logits = np.load(file, mmap_mode="r")
 
-    def batch(self, numbers: Sequence[int], width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, numbers: Sequence[int], width: int) -> torch.Tensor:
         """The logits of some windows.
 
         :param numbers: Which.
         :param width: Tokens of the longest window.
-        :returns: Start and end logits, float32, shape (windows, width), 0 behind a window's end.
+        :returns: Start and end logits, float32, shape (2, windows, width), 0 behind a window's end.
         """
         import torch
 
@@ -59,7 +58,7 @@ class TeacherLogits:
         for row, number in enumerate(numbers):
             start = self._starts[number]
             logits[:, row, : self._lengths[number]] = self._logits[:, start : start + self._lengths[number]]
-        return torch.from_numpy(logits[0]), torch.from_numpy(logits[1])
+        return torch.from_numpy(logits)
 
     def _make(self, model: Path, read: TeacherWindows, file: Path) -> None:
         engine = _engine(model)

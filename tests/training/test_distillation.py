@@ -83,6 +83,36 @@ def test_a_student_comes_close_to_its_teacher(folder: Path, tmp_path: Path) -> N
     torch.testing.assert_close(found["student"], found["teacher"], rtol=0, atol=0.08)
 
 
+def test_two_teachers_are_read_apart_and_teach_together(folder: Path, tmp_path: Path) -> None:
+    tiny_training.save_base(tmp_path / "second", reader=True, seed=2)
+    teachers = [folder / "teacher", tmp_path / "second"]
+    settings = [f"distillation={{teacher: [{teachers[0]}, {teachers[1]}], weight: 1.0}}", "training.steps=40"]
+    trained = train(recipe_of(folder, *settings), tmp_path / "reader")
+    assert len(list((trained.folder / "teacher").glob("*.npy"))) == 2
+    alone = train(recipe_of(folder, settings[0].replace(f", {teachers[1]}", ""), settings[1]), tmp_path / "alone")
+    windows, _ = windows_of(folder)
+    batch = windows.collate(list(range(len(windows))))
+    given = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    shares = {}
+    for place in (*teachers, trained.folder, alone.folder):
+        with torch.no_grad():
+            logits = AutoModelForQuestionAnswering.from_pretrained(place).eval()(**given).start_logits
+        shares[place] = (logits.masked_fill(batch["attention_mask"] == 0, -1e9) / 1.5).softmax(-1)
+    mean = (shares[teachers[0]] + shares[teachers[1]]) / 2
+
+    def gap(place: Path) -> float:
+        return float((mean * (mean / shares[place]).log().nan_to_num()).sum(-1).mean())
+
+    assert gap(trained.folder) < 0.5 * gap(alone.folder)
+    assert "teacher:\n  - teacher\n  - second" in (trained.folder / "README.md").read_text()
+
+
+def test_layers_are_learned_of_one_teacher_only(folder: Path) -> None:
+    two = f"distillation={{teacher: [{folder / 'teacher'}, {folder / 'teacher'}], kind: intermediate}}"
+    with pytest.raises(ConfigurationError, match="the layers of one teacher are learned, not of 2; name one"):
+        recipe_of(folder, two)
+
+
 def test_a_distillation_that_is_resumed_ends_with_the_same_weights(folder: Path, tmp_path: Path) -> None:
     for kind in ("prediction", "intermediate"):
         settings = [f"distillation={{teacher: {folder / 'teacher'}, kind: {kind}}}"]
@@ -113,7 +143,7 @@ def test_learning_a_teachers_layers_brings_them_closer(folder: Path, tmp_path: P
     def loss(place: Path) -> float:
         student = AutoModelForQuestionAnswering.from_pretrained(place)
         # Attention alone: hidden states are compared through maps that are not kept.
-        settings = Distillation(str(folder / "teacher"), kind="intermediate", hidden_weight=0.0)
+        settings = Distillation((str(folder / "teacher"),), kind="intermediate", hidden_weight=0.0)
         layers = TeacherLayers(student, settings, "cpu")
         outputs = student.eval()(**given, output_hidden_states=True, output_attentions=True)
         return float(layers.loss(student, outputs, batch, batch["weights"]).detach())
@@ -127,7 +157,7 @@ def test_a_model_has_no_distance_to_itself_and_shows_scores_before_the_softmax(f
     tiny_training.save_base(tmp_path / "model", family, reader=True)
     student = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "model").eval()
     plain = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "model", attn_implementation="eager").eval()
-    layers = TeacherLayers(student, Distillation(str(tmp_path / "model"), kind="intermediate"), "cpu")
+    layers = TeacherLayers(student, Distillation((str(tmp_path / "model"),), kind="intermediate"), "cpu")
     ids = torch.randint(5, 100, (2, 12), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1, 8:] = 0
@@ -169,4 +199,4 @@ def test_unlike_heads_and_hidden_attention_are_refused_with_what_helps(folder: P
     tiny_training.save_base(tmp_path / "mpnet", "mpnet")
     student = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "mpnet")
     with pytest.raises(ConfigurationError, match="'mpnet' do not show their attention scores"):
-        TeacherLayers(student, Distillation(str(tmp_path / "mpnet"), kind="intermediate"), "cpu")
+        TeacherLayers(student, Distillation((str(tmp_path / "mpnet"),), kind="intermediate"), "cpu")

@@ -54,19 +54,30 @@ def test_a_window_counts_what_it_weighs() -> None:
 
 def test_the_teachers_loss_is_the_divergence_from_it_and_none_from_itself() -> None:
     ours, theirs = logits(2, 6), logits(2, 6, seed=1).detach()
-    assert teacher_loss(theirs, theirs, MASK, ONES, 1.5).item() == pytest.approx(0, abs=1e-6)
+    assert teacher_loss(theirs, theirs[None], MASK, ONES, 1.5).item() == pytest.approx(0, abs=1e-6)
     whole = torch.ones_like(MASK)
     divergence = torch.nn.functional.kl_div(
         (ours / 1.5).log_softmax(-1), (theirs / 1.5).softmax(-1), reduction="batchmean"
     )
-    torch.testing.assert_close(teacher_loss(ours, theirs, whole, ONES, 1.5), 1.5**2 * divergence)
+    torch.testing.assert_close(teacher_loss(ours, theirs[None], whole, ONES, 1.5), 1.5**2 * divergence)
+
+
+def test_of_several_teachers_the_mean_of_their_distributions_is_learned() -> None:
+    ours, whole = logits(2, 6), torch.ones_like(MASK)
+    teachers = torch.stack([logits(2, 6, seed=seed).detach() for seed in (1, 2, 3)])
+    mean = (teachers / 2).softmax(-1).mean(0)
+    divergence = (mean * (mean.log() - (ours / 2).log_softmax(-1))).sum(-1).mean()
+    torch.testing.assert_close(teacher_loss(ours, teachers, whole, ONES, 2.0), 4 * divergence)
+    alike = torch.stack([teachers[0]] * 3)
+    alone = teacher_loss(ours, teachers[:1], whole, ONES, 2.0)
+    torch.testing.assert_close(teacher_loss(ours, alike, whole, ONES, 2.0), alone)
 
 
 def test_padding_has_no_part_in_the_teachers_loss() -> None:
     ours, theirs = logits(2, 6), logits(2, 6, seed=1).detach()
-    loss = teacher_loss(ours, theirs, MASK, ONES, 2.0)
+    loss = teacher_loss(ours, theirs[None], MASK, ONES, 2.0)
     theirs[1, 4:] = 99.0
-    torch.testing.assert_close(teacher_loss(ours, theirs, MASK, ONES, 2.0), loss)
+    torch.testing.assert_close(teacher_loss(ours, theirs[None], MASK, ONES, 2.0), loss)
     loss.backward()
     assert ours.grad is not None
     assert ours.grad.isfinite().all()

@@ -47,8 +47,8 @@ def test_the_cards_other_values() -> None:
     assert step1 is not None
     assert (tiny.kind, tiny.weight, tiny.temperature) == ("prediction", 0.75, 1.5)
     assert (tiny.teacher, step1.teacher, step1.kind) == (
-        "deepset/roberta-large-squad2",
-        "FacebookAI/roberta-base",
+        ("deepset/roberta-large-squad2",),
+        ("FacebookAI/roberta-base",),
         "intermediate",
     )
 
