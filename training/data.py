@@ -27,6 +27,7 @@ class Example:
     :param answers: The accepted answers; empty where it has none. Those of a negative are its question's.
     :param weight: What it counts in the loss.
     :param file: The file it is from.
+    :param negative_of: Of a negative the id of the question that it is for, else None.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Example:
     answers: tuple[str, ...] = ()
     weight: float = 1.0
     file: str = ""
+    negative_of: str | None = None
 
 
 @dataclass(frozen=True)

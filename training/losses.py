@@ -46,6 +46,54 @@ def span_loss(
     return -0.5 * (weights * torch.logsumexp(both, dim=1)).mean()
 
 
+def question_loss(
+    start_logits: torch.Tensor,
+    end_logits: torch.Tensor,
+    mask: torch.Tensor,
+    spans: torch.Tensor,
+    questions: torch.Tensor,
+    weights: torch.Tensor,
+) -> torch.Tensor:
+    """`span_loss` with one distribution over all windows of a question (shared normalization, Clark & Gardner 2018).
+
+    What is normalized are margins, the logits less those of their window's first token, by which the reader compares
+    windows; beside the tokens of all windows there is one place more, "in none of them", whose margin is 0.
+
+    :param start_logits: Shape (windows, tokens).
+    :param end_logits: The same shape.
+    :param mask: The same shape, 0 where padded.
+    :param spans: As for `span_loss`; (0, 0) where a window does not hold the answer.
+    :param questions: The same number for windows of one question, shape (windows,).
+    :param weights: What each window counts, shape (windows,); a question counts their mean.
+    :returns: The mean over the questions, a scalar.
+    """
+    import torch
+
+    lowest = torch.finfo(torch.float32).min
+    _, which = torch.unique(questions, return_inverse=True)
+    members = torch.eq(torch.arange(int(which.max()) + 1, device=which.device)[:, None], which)
+    nowhere = torch.zeros(len(members), 1, device=which.device)
+
+    def over_windows(values: torch.Tensor) -> torch.Tensor:
+        return values.expand(len(members), -1).masked_fill(~members, lowest)
+
+    def shared(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The margins, and for each question the log of the sum of their exponentials."""
+        margins = logits.float() - logits[:, :1].float()
+        held = margins.masked_fill(mask == 0, lowest)[:, 1:].logsumexp(dim=1)
+        return margins, torch.cat([over_windows(held), nowhere], dim=1).logsumexp(dim=1)
+
+    (starts, all_starts), (ends, all_ends) = shared(start_logits), shared(end_logits)
+    there = spans[..., 0] > 0
+    at = spans.clamp(min=0)
+    both = (starts.gather(1, at[..., 0]) + ends.gather(1, at[..., 1])).masked_fill(~there, lowest)
+    accepted = over_windows(both.logsumexp(dim=1)).logsumexp(dim=1)
+    answered = (members & there.any(dim=1)).any(dim=1)
+    accepted = torch.where(answered, accepted, 0.0)
+    counts = (members * weights).sum(dim=1) / members.sum(dim=1)
+    return -0.5 * (counts * (accepted - all_starts - all_ends)).mean()
+
+
 def teacher_loss(
     logits: torch.Tensor, teachers: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor, temperature: float
 ) -> torch.Tensor:

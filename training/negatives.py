@@ -4,6 +4,7 @@ import json
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from haystack import Document
@@ -100,7 +101,7 @@ def _as_examples(asked: Sequence[Example], paragraphs: Sequence[str], found: lis
     for example, numbers in zip(asked, found, strict=True):
         for number in numbers:
             id_ = f"{example.id} in paragraph {number}"
-            yield Example(id_, example.question, paragraphs[number], (), example.answers, example.weight, example.file)
+            yield replace(example, id=id_, context=paragraphs[number], spans=(), negative_of=example.id)
 
 
 def _cached(file: Path, key: str) -> list[list[int]] | None:

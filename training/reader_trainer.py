@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
@@ -22,7 +23,7 @@ from lodestone.evaluation.squad import Question
 from lodestone.training.batches import BatchOrder
 from lodestone.training.checkpoints import mark_whole
 from lodestone.training.live_reader import judge
-from lodestone.training.losses import span_loss, teacher_loss
+from lodestone.training.losses import question_loss, span_loss, teacher_loss
 from lodestone.training.recipe import Recipe
 from lodestone.training.teacher_layers import TeacherLayers
 from lodestone.training.teacher_logits import TeacherLogits
@@ -75,12 +76,17 @@ class ReaderTrainer(Trainer):
         self.loss_is_scaled_for_ga = False
         self._autocast = autocast
         self._segments = takes_segments(given["model"])
+        # What a batch is made of: windows, or all windows of a question.
+        together = lesson.recipe.training.shared_normalization > 0
+        windows = lesson.windows
+        self._units = windows.by_question() if together else [[number] for number in range(len(windows))]
 
     def get_train_dataloader(self) -> Any:
         """Our windows in our order; each process takes its own share of every step's batches."""
         windows = self.lesson.windows
+        lengths = windows.lengths
         order = BatchOrder(
-            windows.lengths,
+            np.array([lengths[unit].max() for unit in self._units]),
             self.args.per_device_train_batch_size,
             self.args.seed,
             self.args.process_index,
@@ -91,7 +97,7 @@ class ReaderTrainer(Trainer):
 
     def _collate(self, numbers: Sequence[int]) -> dict[str, Any]:
         """A batch; its tokens are counted here, for on a GPU asking for their number would mean to wait for it."""
-        batch = self.lesson.windows.collate(numbers)
+        batch = self.lesson.windows.collate([window for number in numbers for window in self._units[number]])
         self.tokens += int(batch["attention_mask"].sum())
         return batch
 
@@ -119,6 +125,9 @@ class ReaderTrainer(Trainer):
         else:
             start, end, mask = outputs.start_logits, outputs.end_logits, inputs["attention_mask"]
             loss = span_loss(start, end, mask, inputs["spans"], inputs["weights"])
+            if shared := self.lesson.recipe.training.shared_normalization:
+                together = question_loss(start, end, mask, inputs["spans"], inputs["questions"], inputs["weights"])
+                loss = loss + shared * together
             if self.lesson.logits and distillation is not None:
                 numbers, width = inputs["numbers"].tolist(), mask.shape[1]
                 taught = torch.stack([each.batch(numbers, width) for each in self.lesson.logits]).to(start.device)

@@ -84,6 +84,8 @@ class Training:
 
     :param epochs: Passes over the data, unless `steps` is given.
     :param steps: Optimizer steps; None for what `epochs` takes.
+    :param shared_normalization: What the loss over all windows of a question counts, beside 1 for the loss of each
+        window; above 0 a question stays together with its negatives, and batch sizes count questions.
     :param batch_size: Windows of an optimizer step, over all devices.
     :param device_batch_size: The most windows in a forward pass; what is left to `batch_size` is accumulated. None
         for no limit.
@@ -101,6 +103,7 @@ class Training:
 
     epochs: float = _value(2.0, above=0)
     steps: int | None = _value(None, least=1)
+    shared_normalization: float = _value(0.0, least=0)
     batch_size: int = _value(32, least=1)
     device_batch_size: int | None = _value(None, least=1)
     learning_rate: float = _value(3e-5, above=0)

@@ -59,7 +59,9 @@ class TrainingWindows:
             for start in range(0, len(examples), _BATCH)
             for ids in pair.questions([each.question for each in examples[start : start + _BATCH]])
         ]
+        self._asked: list[int] = []
         numbers = {text: number for number, text in enumerate(dict.fromkeys(each.context for each in examples))}
+        asked = {each.id: number for number, each in enumerate(examples) if each.negative_of is None}
         mean = float(np.mean([each.weight for each in examples])) if examples else 1.0
         length = min(settings.max_seq_length, longest)
         for query, example in enumerate(examples):
@@ -81,6 +83,7 @@ class TrainingWindows:
                 self.left_out.append(BadQuestion(example.file, example.id, what))
                 continue
             self.windows += cuts
+            self._asked += [query if example.negative_of is None else asked[example.negative_of]] * len(cuts)
             self.labels += [Labels(spans or NOWHERE, example.weight / mean) for spans in labels]
         if not self.windows:
             raise ConfigurationError(f"there is nothing to train on:\n{report(self.left_out)}")
@@ -98,13 +101,20 @@ class TrainingWindows:
         tail = len(self.template.after)
         return np.array([each.offset + each.last - each.first + tail for each in self.windows], dtype=np.int64)
 
+    def by_question(self) -> list[list[int]]:
+        """The windows of each question, its negatives' among them: numbers, in the order of the questions."""
+        groups: dict[int, list[int]] = {}
+        for number, question in enumerate(self._asked):
+            groups.setdefault(question, []).append(number)
+        return list(groups.values())
+
     def collate(self, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
         """A batch.
 
         :param numbers: Which windows.
         :returns: `input_ids`, `attention_mask`, `token_type_ids`: int64, shape (windows, tokens), padded on the right;
             `spans`: int64, shape (windows, most spans, 2), -1 where a window has fewer; `weights`: float32 and
-            `numbers`: int64, shape (windows,).
+            `numbers` and `questions`: int64, shape (windows,), the last alike where a question's windows are together.
         """
         import torch
 
@@ -120,6 +130,7 @@ class TrainingWindows:
             "spans": torch.from_numpy(spans),
             "weights": torch.tensor([each.weight for each in labels], dtype=torch.float32),
             "numbers": torch.tensor(list(numbers), dtype=torch.int64),
+            "questions": torch.tensor([self._asked[number] for number in numbers], dtype=torch.int64),
         }
 
     def fingerprint(self) -> str:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lodestone.training.losses import span_loss, teacher_loss
+from lodestone.training.losses import question_loss, span_loss, teacher_loss
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -82,3 +82,32 @@ def test_padding_has_no_part_in_the_teachers_loss() -> None:
     assert ours.grad is not None
     assert ours.grad.isfinite().all()
     assert (ours.grad[1, 4:] == 0).all()
+
+
+def test_of_windows_of_one_question_the_margins_share_one_distribution() -> None:
+    start, end = logits(3, 6), logits(3, 6, seed=1)
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0]])
+    # The first two windows are of one question, of which the second holds no answer, the third is of another.
+    spans = torch.tensor([[[2, 4], [3, 3]], [[0, 0], [-1, -1]], [[0, 0], [-1, -1]]])
+    weights = torch.tensor([2.0, 1.0, 0.5])
+    found = question_loss(start, end, mask, spans, torch.tensor([7, 7, 9]), weights)
+
+    def shares(given: torch.Tensor, rows: list[int]) -> torch.Tensor:
+        """Of "in none of them", then of the tokens of all windows behind the first."""
+        margins = [(given[row] - given[row, 0])[1 : int(mask[row].sum())] for row in rows]
+        return torch.cat([torch.zeros(1), *margins]).softmax(0)
+
+    p, q = shares(start, [0, 1]), shares(end, [0, 1])
+    first = -0.5 * torch.log(p[2] * q[4] + p[3] * q[3])
+    second = -0.5 * torch.log(shares(start, [2])[0] * shares(end, [2])[0])
+    torch.testing.assert_close(found, (1.5 * first + 0.5 * second) / 2)
+    found.backward()
+    assert start.grad is not None
+    assert start.grad.isfinite().all()
+    assert (start.grad[mask == 0] == 0).all()
+
+
+def test_a_question_of_one_window_has_the_loss_of_its_window() -> None:
+    start, end = logits(2, 6), logits(2, 6, seed=1)
+    together = question_loss(start, end, MASK, SPANS, torch.tensor([0, 1]), ONES)
+    torch.testing.assert_close(together, span_loss(start, end, MASK, SPANS, ONES))

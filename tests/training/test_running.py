@@ -154,6 +154,26 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(folder: Path, 
     assert steps == [4, 8, 12]
 
 
+def test_a_question_stays_with_its_negatives_where_its_windows_are_normalized_together(
+    folder: Path, tmp_path: Path
+) -> None:
+    settings = ["training.shared_normalization=0.7", "negatives={share: 1.0, per_question: 2}", "training.batch_size=4"]
+    whole = train(recipe_of(folder, *settings), tmp_path / "whole")
+    killed = tmp_path / "killed"
+    train(recipe_of(folder, *settings), killed)
+    for name in ("training.json", "model.safetensors", "checkpoints/checkpoint-12/whole"):
+        (killed / name).unlink()
+    lines: list[str] = []
+    train(recipe_of(folder, *settings), killed, tell=lines.append)
+    assert "resuming from checkpoint-9" in lines
+    assert same(whole.folder, killed)
+    # A batch is of 4 questions: 60, a third of them without negatives, make 15 steps.
+    assert whole.record["negatives"] == 80
+    assert whole.record["epochs"] == pytest.approx(12 / 15, abs=1e-3)
+    apart = train(recipe_of(folder, *settings[1:]), tmp_path / "apart")
+    assert not same(whole.folder, apart.folder)
+
+
 def test_a_run_that_is_killed_at_the_end_of_an_epoch_goes_on_exactly(
     undisturbed: Path, folder: Path, tmp_path: Path
 ) -> None:

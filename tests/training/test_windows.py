@@ -75,6 +75,20 @@ def test_all_accepted_answers_are_labels_and_padding_is_marked() -> None:
     assert batch["input_ids"].dtype == torch.int64
 
 
+def test_the_windows_of_a_question_and_of_its_negatives_belong_together() -> None:
+    text = " ".join(tiny_training.paragraph(n) for n in range(3))
+    start = text.index("Ida Holm")
+    asked = [example(text, (start, start + 8), id_="a"), example("Nobody knows.", id_="b")]
+    negatives = [Example(f"{of} in 9", "Who?", "A boat.", (), negative_of=of) for of in ("b", "a")]
+    windows = TrainingWindows([*asked, *negatives], PAIRS["bert"], SMALL, 512)
+    last = len(windows) - 1
+    assert last > 3
+    groups = windows.by_question()
+    assert groups == [[*range(last - 2), last], [last - 2, last - 1]]
+    questions = windows.collate([number for group in groups for number in group])["questions"].tolist()
+    assert questions == [0] * len(groups[0]) + [1, 1]
+
+
 def test_weights_have_the_mean_one() -> None:
     text = tiny_training.paragraph(0)
     windows = TrainingWindows([example(text), example(text, weight=3.0, id_="b")], PAIRS["bert"], Windows(), 512)
