@@ -158,7 +158,7 @@ def _prepare(recipe: Recipe, output: Path, tell: Tell) -> tuple[Lesson, Any, dic
     if recipe.distillation is not None and recipe.distillation.kind == "prediction":
         for teacher in recipe.distillation.teacher:
             tell(f"{teacher} reads the data, as the teacher")
-            logits.append(TeacherLogits(teacher, windows, tokenizer, output / TEACHER_FOLDER))
+            logits.append(TeacherLogits(teacher, windows, tokenizer, output / TEACHER_FOLDER, tell))
     elif recipe.distillation is not None:
         check_teacher(recipe.distillation, tokenizer)
     return Lesson(recipe, windows, pair, questions, logits), tokenizer, about

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,18 @@ from lodestone.components.engines.weights import model_digest
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import resolve_model
 from lodestone.evaluation.fingerprint import fingerprint
+from lodestone.training.checkpoints import write_json
 from lodestone.training.teacher_windows import TeacherWindows
 from lodestone.training.windows import TrainingWindows
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
+
+Tell = Callable[[str], None]
+
+KEPT_EVERY = 60.0
+"""Seconds after which what was read is kept for a run that is killed, and said."""
 
 
 class TeacherLogits:
@@ -30,11 +36,14 @@ class TeacherLogits:
     :param teacher: The teacher's name, as for `resolve_model`.
     :param windows: The windows.
     :param tokenizer: The student's tokenizer.
-    :param folder: Where they are kept; 4 bytes a token.
+    :param folder: Where they are kept; 4 bytes a token. What was read when a call was killed is not read again.
+    :param tell: Takes lines on how far it is.
     :raises ConfigurationError: If there is no such reader, it cuts texts into other pieces, or takes shorter windows.
     """
 
-    def __init__(self, teacher: str, windows: TrainingWindows, tokenizer: Tokenizer, folder: Path) -> None:
+    def __init__(
+        self, teacher: str, windows: TrainingWindows, tokenizer: Tokenizer, folder: Path, tell: Tell = lambda line: None
+    ) -> None:
         model = resolve_model(teacher)
         self._lengths = windows.lengths
         self._starts = np.concatenate([[0], np.cumsum(self._lengths)])
@@ -42,7 +51,7 @@ class TeacherLogits:
         file = folder / f"{name}.npy"
         if not file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            self._make(model, TeacherWindows(teacher, windows, tokenizer), file)
+            self._make(model, TeacherWindows(teacher, windows, tokenizer), file, tell)
         self._logits = np.load(file, mmap_mode="r")
 
     def batch(self, numbers: Sequence[int], width: int) -> torch.Tensor:
@@ -60,7 +69,7 @@ class TeacherLogits:
             logits[:, row, : self._lengths[number]] = self._logits[:, start : start + self._lengths[number]]
         return torch.from_numpy(logits)
 
-    def _make(self, model: Path, read: TeacherWindows, file: Path) -> None:
+    def _make(self, model: Path, read: TeacherWindows, file: Path, tell: Tell) -> None:
         engine = _engine(model)
         longest = int(read.lengths.max())
         if longest > engine.max_length:
@@ -68,19 +77,29 @@ class TeacherLogits:
                 f"the teacher takes windows of {engine.max_length} tokens, the recipe's longest has {longest}; lower "
                 "windows.max_seq_length"
             )
-        part = file.with_suffix(f".{os.getpid()}.part")
-        kept = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=(2, int(self._starts[-1])))
-        order = np.argsort(-read.lengths, kind="stable")
+        part, mark = file.with_suffix(".part"), file.with_suffix(".read")
+        done = int(mark.read_text()) if part.is_file() and mark.is_file() else 0
+        shape = (2, int(self._starts[-1]))
+        kept = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float16, shape=shape)
+        order = np.argsort(-read.lengths, kind="stable")[done:]
         groups = _groups(order.tolist(), read.lengths, engine.batch_tokens)
         inputs = (_inputs(read, group, engine.takes_segments) for group in groups)
+        said = time.monotonic()
         for group, found in zip(groups, engine.forward_many(inputs), strict=True):
             for row, number in enumerate(group):
                 start, columns = self._starts[number], read.columns(number)
                 for which, logits in enumerate(("start_logits", "end_logits")):
                     kept[which, start : start + len(columns)] = found[logits][row, columns]
+            done += len(group)
+            if time.monotonic() - said >= KEPT_EVERY:
+                kept.flush()
+                write_json(mark, done)
+                tell(f"the teacher has read {done:,} of {len(read.lengths):,} windows")
+                said = time.monotonic()
         kept.flush()
         del kept
         part.replace(file)
+        mark.unlink(missing_ok=True)
 
 
 def _engine(model: Path) -> Engine:

@@ -10,7 +10,7 @@ from transformers import AutoModelForQuestionAnswering
 
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.tokens import PairTokenizer
-from lodestone.training import read_recipe
+from lodestone.training import read_recipe, teacher_logits
 from lodestone.training.data import load_data
 from lodestone.training.recipe import Data, DataFile, Distillation, Windows
 from lodestone.training.running import train
@@ -67,6 +67,30 @@ def test_a_teachers_logits_are_kept_for_every_window(folder: Path, tmp_path: Pat
     assert np.array_equal(again.batch([5], 40)[0], kept.batch([5], 40)[0])
     assert file.stat().st_mtime_ns == before
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_reading_that_was_stopped_goes_on_where_it_was(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows, tokenizer = windows_of(folder)
+    teacher, width = str(folder / "teacher"), int(windows.lengths.max())
+    everything = list(range(len(windows)))
+    whole = TeacherLogits(teacher, windows, tokenizer, tmp_path / "whole").batch(everything, width)
+    monkeypatch.setattr(teacher_logits, "KEPT_EVERY", 0.0)
+    monkeypatch.setattr(teacher_logits, "_groups", lambda order, lengths, tokens: [[number] for number in order])
+
+    def stop(line: str) -> None:
+        if " 9 of " in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        TeacherLogits(teacher, windows, tokenizer, tmp_path / "stopped", stop)
+    lines: list[str] = []
+    resumed = TeacherLogits(teacher, windows, tokenizer, tmp_path / "stopped", lines.append)
+    assert lines[0] == f"the teacher has read 10 of {len(windows)} windows"
+    # A window alone and in a batch differ by rounding.
+    torch.testing.assert_close(resumed.batch(everything, width), whole, rtol=0.02, atol=0.02)
+    assert [path.suffix for path in (tmp_path / "stopped").iterdir()] == [".npy"]
 
 
 def test_a_student_comes_close_to_its_teacher(folder: Path, tmp_path: Path) -> None:
