@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import tiny_training
 
+from lodestone.components.models import DEFAULT_EMBEDDER, DEFAULT_READER
 from lodestone.training import read_recipe, shipped_recipes
 from lodestone.training.running import train
 
@@ -17,6 +18,14 @@ STATED: dict[str, tuple[float, ...]] = {
     "spanbert-large-squad-v1": (512, 128, 64, 32, 2e-5, 0.1, 4),
     "roberta-base-squad2": (386, 128, 64, 96, 3e-5, 0.2, 2),
     "tinyroberta-squad2": (384, 128, 64, 96, 3e-5, 0.2, 4),
+}
+OURS = {"reader-minilm", "reader-minilm-3-layers"}
+# Base model, teacher, layers of what comes out; of the others a RoBERTa of 2 layers.
+BASES = {
+    "spanbert-large-squad-v1": ("bert", "teacher", 2),
+    "tinyroberta-squad2-step1": ("twelve", "twelve", 6),
+    "reader-minilm": ("bert", "teacher", 2),
+    "reader-minilm-3-layers": ("six", "six", 3),
 }
 # A tokenizer of bytes makes many tokens of a word; the models are as small as their positions allow.
 SMALLER = ["windows={max_seq_length: 100, stride: 16, max_query_length: 60}", "training.precision=float32"]
@@ -53,8 +62,17 @@ def test_the_cards_other_values() -> None:
     )
 
 
-def test_every_recipe_is_for_a_row_of_the_cards() -> None:
-    assert set(shipped_recipes()) == {*STATED, "tinyroberta-squad2-step1"}
+def test_every_recipe_is_for_a_row_of_the_cards_or_a_reader_of_ours() -> None:
+    assert set(shipped_recipes()) == {*STATED, "tinyroberta-squad2-step1", *OURS}
+
+
+def test_half_the_bundled_reader_is_taught_by_all_of_it() -> None:
+    recipe = read_recipe("reader-minilm-3-layers")
+    assert recipe.distillation is not None
+    assert (recipe.model, recipe.distillation.teacher) == (DEFAULT_READER, (DEFAULT_READER,))
+    assert recipe.layers is not None
+    assert len(recipe.layers) == 3
+    assert read_recipe("reader-minilm").model == DEFAULT_EMBEDDER
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +82,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_training.save_base(made / "roberta", "roberta", **positions)
     tiny_training.save_base(made / "teacher", "roberta", reader=True, seed=1, hidden_size=64, **positions)
     tiny_training.save_base(made / "bert", "bert")
-    tiny_training.save_base(made / "six", "roberta", num_hidden_layers=12, **positions)
+    tiny_training.save_base(made / "twelve", "roberta", num_hidden_layers=12, **positions)
+    tiny_training.save_base(made / "six", "bert", reader=True, num_hidden_layers=6)
+    for name in ("squad2_train", "nq_train"):
+        tiny_training.write_squad(made / f"{name}.json", range(6) if name == "squad2_train" else range(8, 12))
     for split, numbers in (("train", range(6)), ("dev", range(6, 8))):
         tiny_training.write_squad(made / f"{split}-v2.0.json", numbers)
         tiny_training.write_squad(made / f"{split}-v1.1.json", numbers, unanswerable=False, version="1.1")
@@ -75,15 +96,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_recipe_runs_for_a_few_steps_on_a_small_model_of_its_architecture(
     name: str, folder: Path, tmp_path: Path
 ) -> None:
-    base = "bert" if name.startswith("spanbert") else "six" if name.endswith("step1") else "roberta"
+    base, teacher, layers = BASES.get(name, ("roberta", "teacher", 2))
     settings = [*SMALLER, f"model={folder / base}", "training.steps=3", "training.warmup=0.1"]
     if read_recipe(name).distillation is not None:
-        settings.append(f"distillation.teacher={folder / ('six' if base == 'six' else 'teacher')}")
+        settings.append(f"distillation.teacher={folder / teacher}")
     recipe = read_recipe(name, settings, folder)
     trained = train(recipe, tmp_path / "reader")
     assert trained.record["steps"] == 3
     config: dict[str, Any] = json.loads((trained.folder / "config.json").read_text())
-    assert config["num_hidden_layers"] == (6 if base == "six" else 2)
-    assert ("evaluation" in trained.record) == (base != "six")
+    assert config["num_hidden_layers"] == layers
+    assert ("evaluation" in trained.record) == (name in STATED)
     tokenizer = json.loads((trained.folder / "tokenizer.json").read_text())
     assert ("Lowercase" in json.dumps(tokenizer["normalizer"])) == recipe.lower_case
