@@ -14,13 +14,43 @@ from lodestone.components.errors import ConfigurationError
 CHECKPOINTS = "checkpoints"
 RUN_FILE = "run.json"
 DONE_FILE = "training.json"
+TEACHER_FOLDER = "teacher"
+NEGATIVES_FILE = "negatives.json"
+LEFT_OUT_FILE = "left_out.jsonl"
 _WHOLE = "whole"
 _LOCK = ".lock"
+# What a run leaves in its folder: --fresh removes it, and nothing else.
+_LEFT = (
+    DONE_FILE,
+    LEFT_OUT_FILE,
+    NEGATIVES_FILE,
+    "README.md",
+    "recipe.yaml",
+    "calibration.json",
+    "config.json",
+    "model*.safetensors*",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
 
 
-def mark_whole(checkpoint: Path) -> None:
-    """Say that everything of a checkpoint was written."""
-    (checkpoint / _WHOLE).touch()
+def mark_whole(checkpoint: Path, processes: int = 1) -> None:
+    """Say that everything of a checkpoint was written.
+
+    :param checkpoint: The checkpoint.
+    :param processes: How many wrote it.
+    """
+    (checkpoint / _WHOLE).write_text(f"{processes}\n", encoding="utf-8")
+
+
+def processes_of(checkpoint: Path) -> int | None:
+    """How many processes wrote a checkpoint, or None where that is not known.
+
+    :param checkpoint: A whole checkpoint.
+    """
+    text = (checkpoint / _WHOLE).read_text(encoding="utf-8").strip()
+    return int(text) if text.isdigit() else None
 
 
 def last_whole(folder: Path) -> Path | None:
@@ -53,13 +83,13 @@ def run_folder(output: Path, run: dict[str, Any], fresh: bool) -> Iterator[None]
 
     :param output: The folder.
     :param run: What decides the result, as JSON has it: recipe, data, base model.
-    :param fresh: Whether to remove what is there of a run.
+    :param fresh: Whether to remove what is there of a run; other files are left alone.
     :raises ConfigurationError: If the folder holds another run or something else, or another process trains there.
     """
     file = output / RUN_FILE
     if output.exists() and not output.is_dir():
         raise ConfigurationError(f"{output} is a file; name a folder for the reader (--output)")
-    if output.is_dir() and not file.is_file() and any(path.name != _LOCK for path in output.iterdir()):
+    if output.is_dir() and not _is_run(file) and any(path.name != _LOCK for path in output.iterdir()):
         raise ConfigurationError(f"{output} is not empty and holds no training run; name another folder (--output)")
     output.mkdir(parents=True, exist_ok=True)
     try:
@@ -70,22 +100,30 @@ def run_folder(output: Path, run: dict[str, Any], fresh: bool) -> Iterator[None]
         raise ConfigurationError(f"{output} is being trained by another process; wait for it, or stop it") from None
 
 
+def _is_run(file: Path) -> bool:
+    return file.is_file() and "recipe" in _read(file)
+
+
 def _take_over(output: Path, run: dict[str, Any], fresh: bool) -> None:
-    file = output / RUN_FILE
-    held = _read(file) if file.is_file() and not fresh else {}
+    file, checkpoints = output / RUN_FILE, output / CHECKPOINTS
+    held = _read(file) if file.is_file() else {}
     if held == run and not fresh:
         return
-    # What was stopped before it learned anything, by bad data perhaps, need not be kept.
-    if not fresh and ((output / DONE_FILE).is_file() or last_whole(output / CHECKPOINTS) is not None):
+    # What was stopped before it learned anything, by bad data perhaps, need not be kept; but a teacher's logits and
+    # negatives are known by what they were made of, and may fit the corrected run as well.
+    if not fresh and ((output / DONE_FILE).is_file() or last_whole(checkpoints) is not None):
         unlike = sorted(key for key in {*held, *run} if held.get(key) != run.get(key))
         raise ConfigurationError(
             f"{output} holds a run with another {', '.join(unlike)}; name another folder (--output), or begin anew "
             "there (--fresh)"
         )
-    for path in output.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != _LOCK:
+    # A checkpoint that is half removed must not be taken for a whole one.
+    for mark in checkpoints.glob(f"checkpoint-*/{_WHOLE}"):
+        mark.unlink()
+    for folder in (CHECKPOINTS, TEACHER_FOLDER) if fresh else (CHECKPOINTS,):
+        shutil.rmtree(output / folder, ignore_errors=True)
+    for pattern in _LEFT if fresh else ():
+        for path in output.glob(pattern):
             path.unlink()
     write_json(file, run)
 

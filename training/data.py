@@ -63,10 +63,12 @@ class Loaded:
 
     :param examples: The good questions, in order.
     :param bad: The bad ones.
+    :param dropped: Good ones that the recipe leaves out: `start_ambiguous: drop`.
     """
 
     examples: list[Example]
     bad: list[BadQuestion]
+    dropped: list[BadQuestion]
 
 
 def load_data(data: Data) -> Loaded:
@@ -82,6 +84,7 @@ def load_data(data: Data) -> Loaded:
     """
     examples: list[Example] = []
     bad: list[BadQuestion] = []
+    dropped: list[BadQuestion] = []
     files: dict[str, str] = {}
     for each in data.files:
         _check_version(Path(each.file))
@@ -92,13 +95,15 @@ def load_data(data: Data) -> Loaded:
             files.setdefault(question.id, each.file)
             if reasons:
                 bad.append(BadQuestion(each.file, question.id, "; ".join(reasons)))
-            elif not (data.start_ambiguous == "drop" and entry.get("start_ambiguous")):
+            elif data.start_ambiguous == "drop" and entry.get("start_ambiguous"):
+                dropped.append(BadQuestion(each.file, question.id, "has start_ambiguous, and the recipe drops such"))
+            else:
                 examples.append(_example(question, entry, data, each))
     if bad and data.bad == "stop":
         raise ConfigurationError(report(bad) + "\nmend the files, or leave such questions out (data.bad: skip)")
     if not examples:
         raise ConfigurationError(f"no good question is left to train on\n{report(bad)}".rstrip())
-    return Loaded(examples, bad)
+    return Loaded(examples, bad, dropped)
 
 
 def report(bad: Sequence[BadQuestion]) -> str:
@@ -112,9 +117,14 @@ def report(bad: Sequence[BadQuestion]) -> str:
     return "\n".join(lines + ([f"... and {len(bad) - _SHOWN:,} more"] if len(bad) > _SHOWN else []))
 
 
-def describe(examples: Iterable[Example]) -> dict[str, int]:
-    """How many questions, and how many of them without an answer."""
-    kinds = [bool(example.spans) for example in examples]
+def describe(examples: Iterable[Example], left_out: Iterable[BadQuestion] = ()) -> dict[str, int]:
+    """How many questions, and how many of them without an answer.
+
+    :param examples: The questions.
+    :param left_out: Those of them that do not count.
+    """
+    gone = {each.id for each in left_out}
+    kinds = [bool(example.spans) for example in examples if example.id not in gone]
     return {"questions": len(kinds), "unanswerable": kinds.count(False)}
 
 
@@ -133,6 +143,8 @@ def _reasons(question: Question, entry: dict[str, Any], data: Data) -> Iterator[
         yield "has no text"
     if not question.context.strip():
         yield "has an empty context"
+    if not isinstance(entry.get("start_ambiguous", False), bool):
+        yield f"says start_ambiguous: {entry['start_ambiguous']!r}, which must be true or false"
     impossible = entry.get("is_impossible", False)
     if not isinstance(impossible, bool):
         yield f"says is_impossible: {impossible!r}, which must be true or false"
@@ -152,7 +164,8 @@ def _misplaced(text: str, start: Any, context: str) -> str:
     if not text.strip():
         return "has an empty answer"
     if not isinstance(start, int) or isinstance(start, bool):
-        return f"has the answer {text[:60]!r} without a place (answer_start)"
+        there = "" if start is None else f", which is {str(start)[:20]!r} and must be a whole number"
+        return f"has the answer {text[:60]!r} without a place (answer_start{there})"
     if start < 0 or context[start : start + len(text)] != text:
         found = context[max(start, 0) : max(start, 0) + len(text)]
         return f"has the answer {text[:60]!r} at {start}, where its context has {found[:60]!r}"

@@ -51,7 +51,7 @@ def question_loss(
     end_logits: torch.Tensor,
     mask: torch.Tensor,
     spans: torch.Tensor,
-    questions: torch.Tensor,
+    members: torch.Tensor,
     weights: torch.Tensor,
 ) -> torch.Tensor:
     """`span_loss` with one distribution over all windows of a question (shared normalization, Clark & Gardner 2018).
@@ -63,16 +63,14 @@ def question_loss(
     :param end_logits: The same shape.
     :param mask: The same shape, 0 where padded.
     :param spans: As for `span_loss`; (0, 0) where a window does not hold the answer.
-    :param questions: The same number for windows of one question, shape (windows,).
+    :param members: Which windows are of which question, bool, shape (questions, windows).
     :param weights: What each window counts, shape (windows,); a question counts their mean.
     :returns: The mean over the questions, a scalar.
     """
     import torch
 
     lowest = torch.finfo(torch.float32).min
-    _, which = torch.unique(questions, return_inverse=True)
-    members = torch.eq(torch.arange(int(which.max()) + 1, device=which.device)[:, None], which)
-    nowhere = torch.zeros(len(members), 1, device=which.device)
+    nowhere = torch.zeros(len(members), 1, device=members.device)
 
     def over_windows(values: torch.Tensor) -> torch.Tensor:
         return values.expand(len(members), -1).masked_fill(~members, lowest)

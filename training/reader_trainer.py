@@ -30,6 +30,7 @@ from lodestone.training.teacher_logits import TeacherLogits
 from lodestone.training.windows import TrainingWindows
 
 Tell = Callable[[str], None]
+_CALMER = "lower training.learning_rate, lengthen training.warmup, or compute in float32 (training.precision)"
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class ReaderTrainer(Trainer):
         self.loss_is_scaled_for_ga = False
         self._autocast = autocast
         self._segments = takes_segments(given["model"])
-        # What a batch is made of: windows, or all windows of a question.
-        together = lesson.recipe.training.shared_normalization > 0
+        self._together = lesson.recipe.training.shared_normalization > 0
+        # What a batch is made of.
         windows = lesson.windows
-        self._units = windows.by_question() if together else [[number] for number in range(len(windows))]
+        self._units = windows.by_question() if self._together else [[number] for number in range(len(windows))]
 
     def get_train_dataloader(self) -> Any:
         """Our windows in our order; each process takes its own share of every step's batches."""
@@ -96,9 +97,21 @@ class ReaderTrainer(Trainer):
         return _Loader(windows, batch_sampler=order, collate_fn=self._collate)  # type: ignore[arg-type]
 
     def _collate(self, numbers: Sequence[int]) -> dict[str, Any]:
-        """A batch; its tokens are counted here, for on a GPU asking for their number would mean to wait for it."""
-        batch = self.lesson.windows.collate([window for number in numbers for window in self._units[number]])
+        """A batch: of windows, or of all windows of some questions.
+
+        Its tokens are counted and the teachers' logits fetched here, for on a GPU asking for a number would mean to
+        wait for it.
+        """
+        units = [self._units[number] for number in numbers]
+        windows = [window for unit in units for window in unit]
+        batch: dict[str, Any] = self.lesson.windows.collate(windows)
         self.tokens += int(batch["attention_mask"].sum())
+        if self.lesson.logits:
+            width = batch["attention_mask"].shape[1]
+            batch["taught"] = torch.stack([each.batch(windows, width) for each in self.lesson.logits])
+        if self._together:
+            asked = torch.tensor([place for place, unit in enumerate(units) for _ in unit])
+            batch["questions"] = torch.eq(torch.arange(len(units))[:, None], asked)
         return batch
 
     def compute_loss(
@@ -107,11 +120,11 @@ class ReaderTrainer(Trainer):
         """The loss of a batch: over all accepted spans, from a teacher, or both.
 
         :param model: The model, in whatever wraps it.
-        :param inputs: What `TrainingWindows.collate` gave.
+        :param inputs: What `_collate` gave.
         :param return_outputs: Whether to give the model's outputs as well.
-        :param num_items_in_batch: Not used: a batch's loss is a mean over its windows.
+        :param num_items_in_batch: Not used: a batch's loss is a mean over its windows, or over its questions.
         """
-        layers, distillation = self.lesson.layers, self.lesson.recipe.distillation
+        layers = self.lesson.layers
         given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         if self._segments:
             given["token_type_ids"] = inputs["token_type_ids"]
@@ -123,20 +136,24 @@ class ReaderTrainer(Trainer):
             # Processes wait for a gradient of every weight, and the head has none of its own here.
             loss = loss + 0.0 * (outputs.start_logits.sum() + outputs.end_logits.sum())
         else:
-            start, end, mask = outputs.start_logits, outputs.end_logits, inputs["attention_mask"]
-            loss = span_loss(start, end, mask, inputs["spans"], inputs["weights"])
-            if shared := self.lesson.recipe.training.shared_normalization:
-                together = question_loss(start, end, mask, inputs["spans"], inputs["questions"], inputs["weights"])
-                loss = loss + shared * together
-            if self.lesson.logits and distillation is not None:
-                numbers, width = inputs["numbers"].tolist(), mask.shape[1]
-                taught = torch.stack([each.batch(numbers, width) for each in self.lesson.logits]).to(start.device)
-                gaps = [
-                    teacher_loss(ours, taught[:, which], mask, inputs["weights"], distillation.temperature)
-                    for which, ours in enumerate((start, end))
-                ]
-                loss = (1 - distillation.weight) * loss + distillation.weight * (gaps[0] + gaps[1]) / 2
+            loss = self._loss_of_logits(outputs.start_logits, outputs.end_logits, inputs)
         return (loss, outputs) if return_outputs else loss
+
+    def _loss_of_logits(self, start: torch.Tensor, end: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
+        mask, spans, weights = (inputs[name] for name in ("attention_mask", "spans", "weights"))
+        shared, distillation = self.lesson.recipe.training.shared_normalization, self.lesson.recipe.distillation
+        # Batches of questions have unlike numbers of windows, which are all to count alike.
+        windows = inputs["questions"].shape[1] / inputs["questions"].shape[0] if self._together else 1.0
+        loss = windows * span_loss(start, end, mask, spans, weights)
+        if self._together:
+            loss = loss + shared * question_loss(start, end, mask, spans, inputs["questions"], weights)
+        if "taught" in inputs and distillation is not None:
+            gaps = [
+                teacher_loss(ours, inputs["taught"][:, which], mask, weights, distillation.temperature)
+                for which, ours in enumerate((start, end))
+            ]
+            loss = (1 - distillation.weight) * loss + distillation.weight * windows * (gaps[0] + gaps[1]) / 2
+        return loss
 
     def take_up(self, checkpoint: Path) -> None:
         """Take the weights and the history of a run that has ended, as `train` would leave them.
@@ -186,10 +203,7 @@ class Reporter(TrainerCallback):
 
         logs = logs or {}
         if "loss" in logs and not math.isfinite(logs["loss"]):
-            raise LodestoneError(
-                f"the loss is {logs['loss']} at step {state.global_step}; lower training.learning_rate, lengthen "
-                "training.warmup, or compute in float32 (training.precision)"
-            )
+            raise LodestoneError(f"the loss is {logs['loss']} at step {state.global_step}; {_CALMER}")
         if not PartialState().is_main_process:
             return
         if "loss" in logs:
@@ -207,12 +221,24 @@ class Reporter(TrainerCallback):
             )
             self._tell(f"step {state.global_step:,} of {state.max_steps:,}: {figures}")
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Mark the checkpoint once every process has written its part."""
         from accelerate import PartialState
 
+        check_weights(model, state.global_step)
         processes = PartialState()
         processes.wait_for_everyone()
         if processes.is_main_process:
-            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}", processes.num_processes)
         processes.wait_for_everyone()
+
+
+def check_weights(model: Any, step: int) -> None:
+    """Refuse weights that are no numbers.
+
+    :param model: The model.
+    :param step: The step that it is at.
+    :raises LodestoneError: If a weight is infinite or no number.
+    """
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise LodestoneError(f"the weights are no numbers any more at step {step}; {_CALMER}")

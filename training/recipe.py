@@ -114,7 +114,7 @@ class Training:
     dropout: float | None = _value(None, least=0, below=1)
     freeze_embeddings: bool = False
     precision: str = _value("float32", choices=PRECISIONS)
-    seed: int = _value(0, least=0)
+    seed: int = _value(0, least=0, most=2**32 - 1)
 
 
 @dataclass(frozen=True)

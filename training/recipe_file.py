@@ -1,8 +1,8 @@
 """Recipes as YAML files: found, checked key by key, overridden."""
 
 import contextlib
-import math
 import operator
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,6 +14,7 @@ import yaml
 from lodestone.components.errors import ConfigurationError
 from lodestone.pipelines.definition import Definition, KeyPath, parse_definition
 from lodestone.pipelines.problem import Problem, did_you_mean, shown
+from lodestone.training.contradictions import contradictions
 from lodestone.training.recipe import Recipe
 
 _LARGEST = 1_000_000
@@ -145,9 +146,14 @@ class _RecipeReader:
         return self._data_path(checked) if path[-1] == "file" and isinstance(checked, str) else checked
 
     def _list(self, kind: Any, path: KeyPath, value: Any, limits: Mapping[str, Any]) -> tuple[Any, ...]:
+        # One file or name may stand alone; a number alone would be taken for how many.
         values = value if isinstance(value, list) else [value]
-        if not values:
-            self._refuse(path, f"{path[-1]} must not be empty")
+        if not values or value is None:
+            self._refuse(path, f"{_named(path)} must not be empty")
+            return ()
+        if kind is int and not isinstance(value, list):
+            self._refuse(path, f"{_named(path)} must be a list of whole numbers, such as [1, 2], got {shown(value)}")
+            return ()
         if is_dataclass(kind):
             # A file alone is its path.
             values = [{"file": each} if isinstance(each, str) else each for each in values]
@@ -161,7 +167,7 @@ class _RecipeReader:
         fits = {
             bool: isinstance(value, bool),
             int: isinstance(value, int) and not isinstance(value, bool),
-            float: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+            float: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max,
             str: isinstance(value, str) and bool(value.strip()),
         }
         if fits[kind]:
@@ -183,45 +189,13 @@ class _RecipeReader:
         return str(self._data_folder / Path(file).expanduser())
 
     def _check_together(self, recipe: Recipe) -> None:
-        training, evaluation = recipe.training, recipe.evaluation
-        if training.device_batch_size is not None and training.device_batch_size > training.batch_size:
-            path = ("training", "device_batch_size")
-            self._refuse(
-                path, f"device_batch_size {training.device_batch_size} is above batch_size {training.batch_size}"
-            )
-        if training.steps is not None and ("training", "epochs") in self._overridden:
+        for path, message in contradictions(recipe):
+            self._refuse(path, message)
+        if recipe.training.steps is not None and ("training", "epochs") in self._overridden:
             self._refuse(
                 ("training", "epochs"),
-                f"epochs is not looked at where steps is given, which is {training.steps}; set training.steps, or "
-                "set training.steps=null, too",
-            )
-        distillation, windows = recipe.distillation, recipe.windows
-        if distillation is not None and distillation.kind == "intermediate" and len(distillation.teacher) > 1:
-            self._refuse(
-                ("distillation", "teacher"),
-                f"the layers of one teacher are learned, not of {len(distillation.teacher)}; name one, or take kind: "
-                "prediction",
-            )
-        if windows.max_query_length + windows.stride >= windows.max_seq_length:
-            self._refuse(
-                ("windows", "max_seq_length"),
-                f"max_seq_length {windows.max_seq_length} leaves no room beside a question of max_query_length "
-                f"{windows.max_query_length} tokens and a stride of {windows.stride}; raise it, or lower these",
-            )
-        if evaluation is None:
-            return
-        if evaluation.keep_best and recipe.averaging is not None:
-            self._refuse(
-                ("averaging",),
-                "the result is the mean of the weights or the best of them: drop averaging, or evaluation.keep_best",
-            )
-        if evaluation.every is None and (evaluation.keep_best or evaluation.patience is not None):
-            self._refuse(("evaluation",), "evaluation.every is missing, which keep_best and patience need")
-        elif evaluation.keep_best and evaluation.every and recipe.checkpoints.every % evaluation.every:
-            self._refuse(
-                ("checkpoints", "every"),
-                f"checkpoints.every {recipe.checkpoints.every} must be a multiple of evaluation.every "
-                f"{evaluation.every} where keep_best is true, for the best model is one of the checkpoints",
+                f"epochs is not looked at where steps is given, which is {recipe.training.steps}; set training.steps, "
+                "or set training.steps=null, too",
             )
 
     def _refuse(self, path: KeyPath, message: str) -> None:

@@ -49,7 +49,8 @@ def training_arguments(recipe: Recipe, output: Path) -> TrainingArguments:
         # The main process prepares the data and fits probabilities while the others wait.
         ddp_timeout=_DDP_TIMEOUT,
         save_steps=recipe.checkpoints.every,
-        save_total_limit=recipe.checkpoints.keep,
+        # transformers counts the best among them.
+        save_total_limit=recipe.checkpoints.keep + (evaluation is not None and evaluation.keep_best),
         eval_strategy="steps" if evaluation is not None and evaluation.every is not None else "no",
         eval_steps=evaluation.every if evaluation is not None else None,
         load_best_model_at_end=evaluation is not None and evaluation.keep_best,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from lodestone.components.engines.loading import takes_segments
+from lodestone.components.engines.loading import max_length, takes_segments
 from lodestone.components.engines.quiet import quiet_transformers
 from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import load_tokenizer, resolve_model
@@ -30,10 +31,12 @@ class TeacherLayers:
     :param student: The model that is trained; it is changed.
     :param settings: The teacher, its layers, and what they count.
     :param device: Where both are.
+    :param autocast: The type that is computed in where that is not float32, else None.
     :raises ConfigurationError: If there is no such teacher, or it does not fit the student.
     """
 
-    def __init__(self, student: Any, settings: Distillation, device: str) -> None:
+    def __init__(self, student: Any, settings: Distillation, device: str, autocast: str | None = None) -> None:
+        import torch
         import transformers
         from torch import nn
 
@@ -45,6 +48,8 @@ class TeacherLayers:
             raise ConfigurationError(f"{settings.teacher[0]} is no teacher: {str(error).splitlines()[0]}") from error
         self._teacher = teacher.to(device).eval()
         self._segments = takes_segments(teacher)
+        kind = torch.float32 if autocast is None else getattr(torch, autocast)
+        self._autocast = partial(torch.autocast, torch.device(device).type, dtype=kind, enabled=autocast is not None)
         self._hidden, self._attention = settings.hidden_weight, settings.attention_weight
         count, theirs = int(student.config.num_hidden_layers), int(teacher.config.num_hidden_layers)
         self._layers = checked_layers(settings.layers, count, theirs)
@@ -71,7 +76,7 @@ class TeacherLayers:
         given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         if self._segments:
             given["token_type_ids"] = inputs["token_type_ids"]
-        with torch.no_grad():
+        with torch.no_grad(), self._autocast():
             taught = self._teacher(**given, output_hidden_states=True, output_attentions=bool(self._attention))
         there = given["attention_mask"].float()
         share = (there * weights[:, None]) / there.sum()
@@ -97,13 +102,23 @@ class TeacherLayers:
             student.set_attn_implementation("eager")
 
 
-def check_teacher(settings: Distillation, tokenizer: Tokenizer) -> None:
-    """Refuse a teacher that reads other tokens than its student.
+def check_teacher(settings: Distillation, tokenizer: Tokenizer, longest: int) -> None:
+    """Refuse a teacher that reads other tokens than its student, or fewer.
 
     :param settings: The teacher.
     :param tokenizer: The student's tokenizer.
-    :raises ConfigurationError: If the vocabularies or the special tokens differ.
+    :param longest: Tokens of the longest window.
+    :raises ConfigurationError: If the vocabularies or the special tokens differ, or it takes shorter windows.
     """
+    from transformers import AutoConfig
+
+    folder = resolve_model(settings.teacher[0])
+    takes = max_length(AutoConfig.from_pretrained(str(folder), local_files_only=True))
+    if longest > takes:
+        raise ConfigurationError(
+            f"the teacher takes windows of {takes} tokens, the recipe's longest has {longest}; lower "
+            "windows.max_seq_length"
+        )
     theirs = load_tokenizer(settings.teacher[0])
     same = theirs.get_vocab() == tokenizer.get_vocab()
     if not same or PairTokenizer(theirs).template != PairTokenizer(tokenizer).template:

@@ -38,6 +38,7 @@ class TeacherLogits:
     :param tokenizer: The student's tokenizer.
     :param folder: Where they are kept; 4 bytes a token. What was read when a call was killed is not read again.
     :param tell: Takes lines on how far it is.
+    :ivar file: The file that they are in.
     :raises ConfigurationError: If there is no such reader, it cuts texts into other pieces, or takes shorter windows.
     """
 
@@ -48,11 +49,12 @@ class TeacherLogits:
         self._lengths = windows.lengths
         self._starts = np.concatenate([[0], np.cumsum(self._lengths)])
         name = fingerprint("teacher", model_digest(model), windows.fingerprint())[:32]
-        file = folder / f"{name}.npy"
-        if not file.is_file():
+        self.file = folder / f"{name}.npy"
+        if not self.file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            self._make(model, TeacherWindows(teacher, windows, tokenizer), file, tell)
-        self._logits = np.load(file, mmap_mode="r")
+            tell(f"{teacher} reads the data, as the teacher")
+            self._make(model, TeacherWindows(teacher, windows, tokenizer), self.file, tell)
+        self._logits = np.load(self.file, mmap_mode="r")
 
     def batch(self, numbers: Sequence[int], width: int) -> torch.Tensor:
         """The logits of some windows.

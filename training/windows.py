@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NOWHERE = ((0, 0),)
 """The label of a window that does not hold the answer: its first token."""
 
+MOST_TOGETHER = 8
+"""Windows of one question that are in one batch at most: what bounds a forward pass where documents are long."""
+
 _BATCH = 1000
 
 
@@ -67,15 +70,23 @@ class TrainingWindows:
         for query, example in enumerate(examples):
             passage = numbers[example.context]
             tokens = self.passages[passage]
-            cuts = cut(
-                query,
-                passage,
-                len(tokens),
-                question_tokens=len(self.questions[query]),
-                template=self.template,
-                length=length,
-                stride=settings.stride,
-            )
+            try:
+                cuts = cut(
+                    query,
+                    passage,
+                    len(tokens),
+                    question_tokens=len(self.questions[query]),
+                    template=self.template,
+                    length=length,
+                    stride=settings.stride,
+                )
+            except ConfigurationError as error:
+                if longest >= settings.max_seq_length:
+                    raise
+                raise ConfigurationError(
+                    f"the model has positions for {longest} tokens only: lower windows.stride or "
+                    f"windows.max_query_length ({error})"
+                ) from error
             labels = [_labels(window, [_token_span(tokens, *span) for span in example.spans]) for window in cuts]
             if not any(labels) and (example.spans or not cuts):
                 # Labelled as they would be they would teach that the passage does not hold the answer.
@@ -102,19 +113,31 @@ class TrainingWindows:
         return np.array([each.offset + each.last - each.first + tail for each in self.windows], dtype=np.int64)
 
     def by_question(self) -> list[list[int]]:
-        """The windows of each question, its negatives' among them: numbers, in the order of the questions."""
+        """The windows of each question together, its negatives' among them: numbers, in the order of the questions.
+
+        Of a question with many windows some are together at a time, each time with those that hold the answer.
+        """
         groups: dict[int, list[int]] = {}
         for number, question in enumerate(self._asked):
             groups.setdefault(question, []).append(number)
-        return list(groups.values())
+        return [part for group in groups.values() for part in self._parts(group)]
+
+    def _parts(self, group: list[int]) -> list[list[int]]:
+        if len(group) <= MOST_TOGETHER:
+            return [group]
+        holding = [number for number in group if self.labels[number].spans != NOWHERE]
+        always = holding[: MOST_TOGETHER // 2]
+        others = [number for number in group if number not in always]
+        size = MOST_TOGETHER - len(always)
+        return [always + others[start : start + size] for start in range(0, len(others), size)]
 
     def collate(self, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
         """A batch.
 
         :param numbers: Which windows.
         :returns: `input_ids`, `attention_mask`, `token_type_ids`: int64, shape (windows, tokens), padded on the right;
-            `spans`: int64, shape (windows, most spans, 2), -1 where a window has fewer; `weights`: float32 and
-            `numbers` and `questions`: int64, shape (windows,), the last alike where a question's windows are together.
+            `spans`: int64, shape (windows, most spans, 2), -1 where a window has fewer; `weights`: float32, shape
+            (windows,).
         """
         import torch
 
@@ -129,8 +152,6 @@ class TrainingWindows:
             "token_type_ids": torch.from_numpy(batch.token_type_ids),
             "spans": torch.from_numpy(spans),
             "weights": torch.tensor([each.weight for each in labels], dtype=torch.float32),
-            "numbers": torch.tensor(list(numbers), dtype=torch.int64),
-            "questions": torch.tensor([self._asked[number] for number in numbers], dtype=torch.int64),
         }
 
     def fingerprint(self) -> str:

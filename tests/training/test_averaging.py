@@ -69,6 +69,30 @@ def test_a_run_that_goes_on_from_a_checkpoint_has_the_same_mean(folder: Path, tm
     assert all(torch.equal(again[name], weights) for name, weights in load_file(whole / "model.safetensors").items())
 
 
+def test_a_run_that_stops_early_takes_its_last_weights_in_resumed_or_not(folder: Path, tmp_path: Path) -> None:
+    evaluation = "evaluation={file: train.json, every: 3, sample: 10, patience: 1}"
+    settings = [evaluation, "training.learning_rate=1e-9", "averaging={since: 0, every: 4}", "training.steps=20"]
+    whole = train(recipe_of(folder, *settings), tmp_path / "whole")
+    assert whole.record["steps"] == 6
+    # Of the base model and of steps 4 and 6.
+    assert whole.record["averaged"] == 3
+    stopped = Path(shutil.copytree(whole.folder, tmp_path / "stopped"))
+    (stopped / "training.json").unlink()
+    again = train(recipe_of(folder, *settings), stopped)
+    assert again.record["averaged"] == 3
+    ours, theirs = (load_file(each.folder / "model.safetensors") for each in (whole, again))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_run_that_stops_before_averaging_begins_says_so(folder: Path, tmp_path: Path) -> None:
+    evaluation = "evaluation={file: train.json, every: 1, sample: 10, patience: 1}"
+    lines: list[str] = []
+    settings = [evaluation, "training.learning_rate=1e-9", "training.steps=20"]
+    trained = train(recipe_of(folder, *settings), tmp_path / "reader", tell=lines.append)
+    assert (trained.record["steps"], trained.record["averaged"]) == (2, 0)
+    assert "it was stopped before averaging began: its last weights are the result" in lines
+
+
 def test_the_mean_and_the_best_checkpoint_cannot_both_be_the_result(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"drop averaging, or evaluation\.keep_best"):
         recipe_of(folder, "evaluation={file: train.json, every: 1, keep_best: true}")

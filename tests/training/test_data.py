@@ -54,7 +54,8 @@ def test_several_files_weigh_what_the_recipe_says(tmp_path: Path) -> None:
         (answers(("Ida Holm", 1)), "has the answer 'Ida Holm' at 1, where its context has 'da Holm '"),
         (answers(("Ida Holm", -9)), "at -9"),
         (answers(("Ida Holm", 10_000)), "where its context has ''"),
-        (answers(("Ida Holm", "0")), "without a place"),
+        (answers(("Ida Holm", "0")), "without a place (answer_start, which is '0' and must be a whole number)"),
+        ({**GOOD, "start_ambiguous": "false"}, "says start_ambiguous: 'false', which must be true or false"),
         (answers(("Ida Holm", True)), "without a place"),
         ({"answers": [{"text": "Ida Holm"}]}, "without a place"),
         (answers(("  ", 3)), "has an empty answer"),
@@ -124,5 +125,6 @@ def test_an_ambiguous_start_is_read_as_the_recipe_says(
 ) -> None:
     # "Ida Holms" is no place of "Ida Holm".
     file = write(tmp_path / "a.json", {**GOOD, "start_ambiguous": True}, {**answers(("paid", 28))})
-    found = [example.spans for example in loaded(file, start_ambiguous=choice).examples]
-    assert found == [*spans, ((28, 32),)]
+    read = loaded(file, start_ambiguous=choice)
+    assert [example.spans for example in read.examples] == [*spans, ((28, 32),)]
+    assert [each.reason for each in read.dropped] == ["has start_ambiguous, and the recipe drops such"] * (not spans)

@@ -87,7 +87,7 @@ def test_a_reading_that_was_stopped_goes_on_where_it_was(
         TeacherLogits(teacher, windows, tokenizer, tmp_path / "stopped", stop)
     lines: list[str] = []
     resumed = TeacherLogits(teacher, windows, tokenizer, tmp_path / "stopped", lines.append)
-    assert lines[0] == f"the teacher has read 10 of {len(windows)} windows"
+    assert lines[1] == f"the teacher has read 10 of {len(windows)} windows"
     # A window alone and in a batch differ by rounding.
     torch.testing.assert_close(resumed.batch(everything, width), whole, rtol=0.02, atol=0.02)
     assert [path.suffix for path in (tmp_path / "stopped").iterdir()] == [".npy"]
@@ -212,6 +212,30 @@ def test_a_teacher_with_other_tokens_is_refused(folder: Path, tmp_path: Path, ki
     settings = [f"distillation={{teacher: {folder / 'stranger'}, kind: {kind}}}"]
     with pytest.raises(ConfigurationError, match="another vocabulary than the student"):
         train(recipe_of(folder, *settings), tmp_path / "reader")
+
+
+def test_a_teacher_with_shorter_windows_is_refused_whatever_is_learned_of_it(folder: Path, tmp_path: Path) -> None:
+    tiny_training.save_base(tmp_path / "short", reader=True, max_position_embeddings=20)
+    for kind in ("prediction", "intermediate"):
+        settings = [f"distillation={{teacher: {tmp_path / 'short'}, kind: {kind}}}"]
+        with pytest.raises(ConfigurationError, match="the teacher takes windows of 20 tokens"):
+            train(recipe_of(folder, *settings), tmp_path / kind)
+
+
+def test_a_teacher_computes_its_layers_in_the_type_that_the_student_does(folder: Path) -> None:
+    windows, _ = windows_of(folder)
+    batch = windows.collate([0, 1])
+    given = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    losses = {}
+    for kind in (None, "bfloat16"):
+        student = AutoModelForQuestionAnswering.from_pretrained(folder / "teacher").eval()
+        settings = Distillation((str(folder / "teacher"),), kind="intermediate")
+        layers = TeacherLayers(student, settings, "cpu", kind)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=kind is not None):
+            outputs = student(**given, output_hidden_states=True, output_attentions=True)
+        losses[kind] = float(layers.loss(student, outputs, batch, batch["weights"]))
+    # No distance to itself in either: rounded by the one and not by the other there would be some.
+    assert losses == {None: pytest.approx(0, abs=1e-10), "bfloat16": pytest.approx(0, abs=1e-10)}
 
 
 def test_unlike_heads_and_hidden_attention_are_refused_with_what_helps(folder: Path, tmp_path: Path) -> None:

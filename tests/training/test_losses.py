@@ -90,7 +90,8 @@ def test_of_windows_of_one_question_the_margins_share_one_distribution() -> None
     # The first two windows are of one question, of which the second holds no answer, the third is of another.
     spans = torch.tensor([[[2, 4], [3, 3]], [[0, 0], [-1, -1]], [[0, 0], [-1, -1]]])
     weights = torch.tensor([2.0, 1.0, 0.5])
-    found = question_loss(start, end, mask, spans, torch.tensor([7, 7, 9]), weights)
+    members = torch.tensor([[True, True, False], [False, False, True]])
+    found = question_loss(start, end, mask, spans, members, weights)
 
     def shares(given: torch.Tensor, rows: list[int]) -> torch.Tensor:
         """Of "in none of them", then of the tokens of all windows behind the first."""
@@ -109,5 +110,5 @@ def test_of_windows_of_one_question_the_margins_share_one_distribution() -> None
 
 def test_a_question_of_one_window_has_the_loss_of_its_window() -> None:
     start, end = logits(2, 6), logits(2, 6, seed=1)
-    together = question_loss(start, end, MASK, SPANS, torch.tensor([0, 1]), ONES)
+    together = question_loss(start, end, MASK, SPANS, torch.eye(2, dtype=torch.bool), ONES)
     torch.testing.assert_close(together, span_loss(start, end, MASK, SPANS, ONES))

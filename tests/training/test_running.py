@@ -263,10 +263,16 @@ def test_the_best_checkpoint_is_kept_where_that_is_asked_for(folder: Path, tmp_p
     assert trained.record["best"] == max(figures)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(folder: Path, tmp_path: Path) -> None:
-    settings = ["training.steps=60", "training.learning_rate=1e30", "training.max_grad_norm=1e30"]
-    with pytest.raises(LodestoneError, match="lower training"):
-        train(recipe_of(folder, *settings), tmp_path / "reader")
+@pytest.mark.parametrize(("steps", "every"), [(60, 100), (60, 20), (4, 100), (4, 2)])
+def test_weights_that_are_no_numbers_stop_the_run_and_are_not_kept(
+    folder: Path, tmp_path: Path, steps: int, every: int
+) -> None:
+    settings = [f"training.steps={steps}", "training.learning_rate=1e30", "training.max_grad_norm=1e30"]
+    settings.append("training.warmup=0")
+    with pytest.raises(LodestoneError, match=r"no numbers any more|the loss is nan.*lower training"):
+        train(recipe_of(folder, *settings, f"checkpoints.every={every}"), tmp_path / "reader")
+    assert not list((tmp_path / "reader").rglob("whole"))
+    assert not (tmp_path / "reader" / "model.safetensors").exists()
 
 
 def test_bfloat16_is_computed_in_on_a_cpu(undisturbed: Path, folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.readers.tokens import PairTokenizer
 from lodestone.training.data import Example, load_data
 from lodestone.training.recipe import Data, DataFile, Windows
-from lodestone.training.windows import TrainingWindows
+from lodestone.training.windows import MOST_TOGETHER, TrainingWindows
 
 SMALL = Windows(max_seq_length=40, stride=8, max_query_length=12)
 PAIRS = {family: PairTokenizer(tiny_training.make_tokenizer(family)) for family in ("bert", "roberta")}
@@ -83,10 +83,22 @@ def test_the_windows_of_a_question_and_of_its_negatives_belong_together() -> Non
     windows = TrainingWindows([*asked, *negatives], PAIRS["bert"], SMALL, 512)
     last = len(windows) - 1
     assert last > 3
+    assert windows.by_question() == [[*range(last - 2), last], [last - 2, last - 1]]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_of_many_windows_of_a_question_some_are_together_at_a_time_with_the_answer(answered: bool) -> None:
+    text = " ".join(tiny_training.paragraph(n) for n in range(40))
+    start = text.index("Ole Berg")
+    one = example(text, (start, start + 8)) if answered else example(text)
+    windows = TrainingWindows([one], PAIRS["bert"], SMALL, 512)
+    assert len(windows) > 2 * MOST_TOGETHER
     groups = windows.by_question()
-    assert groups == [[*range(last - 2), last], [last - 2, last - 1]]
-    questions = windows.collate([number for group in groups for number in group])["questions"].tolist()
-    assert questions == [0] * len(groups[0]) + [1, 1]
+    holding = [number for number, labels in enumerate(windows.labels) if labels.spans != ((0, 0),)]
+    assert bool(holding) == answered
+    assert all(len(group) <= MOST_TOGETHER and group[: len(holding)] == holding for group in groups)
+    others = [number for group in groups for number in group[len(holding) :]]
+    assert sorted([*holding, *others]) == list(range(len(windows)))
 
 
 def test_weights_have_the_mean_one() -> None:
