@@ -157,7 +157,7 @@ class Checkpoints:
     """What a killed run goes on from.
 
     :param every: Steps between two.
-    :param keep: How many are kept, beside the best: at least 2, for one may be half-written.
+    :param keep: How many are kept, beside the best where it is kept: at least 2, for one may be half-written.
     """
 
     every: int = _value(500, least=1)
