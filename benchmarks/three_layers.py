@@ -18,13 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from reader import Ours, sample
+from reader import Ours
+from reader import sample as questions_of
 
 from lodestone import ExtractiveReader
 from lodestone.components.models import DEFAULT_READER
 from lodestone.evaluation.reading import evaluate_squad
 from lodestone.training import read_recipe
-from lodestone.training.recipe import DataFile, Recipe
+from lodestone.training.recipe import DataFile, Recipe, Windows
 from lodestone.training.running import train
 
 RECIPE = "reader-minilm-3-layers"
@@ -32,23 +33,21 @@ WHOLE, TAUGHT, ALONE = "the whole reader", "half of its layers, taught by it", "
 ROUNDS = 5
 
 
-def figures(reader: str, recipe: Recipe, files: Sequence[Path], precision: str, work: Path) -> list[float]:
+def figures(reader: str, windows: Windows, files: Sequence[Path], sample: int | None, precision: str) -> list[float]:
     """F1 of each file at the best threshold and when an answer is always given."""
-    windows = recipe.windows
     found = []
     for file in files:
         loaded = ExtractiveReader(
             reader, max_seq_length=windows.max_seq_length, stride=windows.stride, precision=precision
         )
-        partial = work / f"{file.stem}-{Path(reader).name}.part"
-        metrics = evaluate_squad(file, loaded, threshold=1.0, partial=partial).metrics
-        found += [metrics["best_f1"], metrics.get("HasAns_f1", metrics["f1"])]
+        metrics = evaluate_squad(file, loaded, sample=sample, threshold=1.0).metrics
+        found += [metrics.get("best_f1", metrics["f1"]), metrics.get("HasAns_f1", metrics["f1"])]
     return found
 
 
 def speeds(readers: dict[str, str], data: Path, precision: str) -> dict[str, float]:
     """By how much each reader is faster than the first: the median of each round's ratio."""
-    work = sample(data, 1, 100)
+    work = questions_of(data, 1, 100)
     timed = {name: Ours(reader, precision, work) for name, reader in readers.items()}
     rounds = [{name: each.time(kept=True) for name, each in timed.items()} for _ in range(ROUNDS)]
     return {name: median(each[WHOLE] / each[name] for each in rounds) for name in readers}
@@ -59,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--questions", type=Path, nargs="+", required=True)
+    parser.add_argument("--sample", type=int, help="questions of each file; without it all")
     parser.add_argument("--work", type=Path, required=True, help="where the readers are kept")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="values of the recipe")
     parser.add_argument("--precision", default="auto", help="that the readers read in")
@@ -79,7 +79,8 @@ def main() -> None:
     columns = [f"{file.stem}, {what}" for file in given.questions for what in ("best F1", "always")]
     print("| | " + " | ".join(columns) + " | speed |\n| --- |" + " --- |" * (len(columns) + 1))
     rows = {
-        name: figures(reader, recipe, given.questions, given.precision, given.work) for name, reader in readers.items()
+        name: figures(reader, recipe.windows, given.questions, given.sample, given.precision)
+        for name, reader in readers.items()
     }
     faster = speeds(readers, given.questions[0], given.precision)
     for name, row in rows.items():
