@@ -75,6 +75,11 @@ def test_aliases_that_blow_up_are_refused(item: str) -> None:
     assert refusal(bomb) == "x.yaml:1: aliases that expand to more than 100,000 values; write them out"
 
 
+def test_of_mappings_that_are_merged_the_first_wins() -> None:
+    text = "one: &one\n  image: a\ntwo: &two\n  image: b\n  port: 2\nboth:\n  <<: [*one, *two]\n"
+    assert parse_definition(text, "x.yaml").data["both"] == {"image": "a", "port": 2}
+
+
 def test_aliases_and_merge_keys_within_reason_work_and_share_nothing() -> None:
     data = parse_definition("base: &b {x: [1], y: 2}\none: *b\ntwo:\n  <<: *b\n  y: 3\n").data
     assert data == {"base": {"x": [1], "y": 2}, "one": {"x": [1], "y": 2}, "two": {"x": [1], "y": 3}}
