@@ -101,12 +101,16 @@ def run_folder(output: Path, run: dict[str, Any], fresh: bool) -> Iterator[None]
 
 
 def _is_run(file: Path) -> bool:
-    return file.is_file() and "recipe" in _read(file)
+    """Whether a file is a run's; of a damaged one that cannot be told, and --fresh removes only what runs make."""
+    try:
+        return "recipe" in _read(file)
+    except ConfigurationError:
+        return file.is_file()
 
 
 def _take_over(output: Path, run: dict[str, Any], fresh: bool) -> None:
     file, checkpoints = output / RUN_FILE, output / CHECKPOINTS
-    held = _read(file) if file.is_file() else {}
+    held = _read(file) if file.is_file() and not fresh else {}
     if held == run and not fresh:
         return
     # What was stopped before it learned anything, by bad data perhaps, need not be kept; but a teacher's logits and

@@ -56,6 +56,14 @@ def test_a_folder_with_a_run_json_of_something_else_is_refused(folder: Path, tmp
     assert all(file.read_text() == "precious" for file in mine)
 
 
+def test_a_run_whose_run_json_is_damaged_can_be_begun_anew(folder: Path, tmp_path: Path) -> None:
+    output = train(recipe_of(folder, "training.steps=1"), tmp_path / "reader").folder
+    (output / "run.json").write_text('{"recipe": ')
+    with pytest.raises(ConfigurationError, match=r"run.json cannot be read: .*; begin anew \(--fresh\)"):
+        train(recipe_of(folder, "training.steps=1"), output)
+    assert train(recipe_of(folder, "training.steps=2"), output, fresh=True).record["steps"] == 2
+
+
 def test_what_no_run_made_stays_in_its_folder(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be shared"):
         train(recipe_of(folder, "training.device_batch_size=3"), tmp_path / "reader")

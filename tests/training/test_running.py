@@ -261,6 +261,8 @@ def test_the_best_checkpoint_is_kept_where_that_is_asked_for(folder: Path, tmp_p
     trained = train(recipe_of(folder, *settings), tmp_path / "reader")
     figures = [entry["eval_f1"] for entry in trained.record["history"] if "eval_f1" in entry]
     assert trained.record["best"] == max(figures)
+    # The best and, beside it, the two that are kept anyway.
+    assert len(list((trained.folder / "checkpoints").iterdir())) == 3
 
 
 @pytest.mark.parametrize(("steps", "every"), [(60, 100), (60, 20), (4, 100), (4, 2)])
