@@ -12,6 +12,7 @@ from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import load_tokenizer, resolve_model
 from lodestone.components.readers.tokens import PairTokenizer
 from lodestone.training.recipe import Distillation
+from lodestone.training.teacher_windows import check_length
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -113,12 +114,7 @@ def check_teacher(settings: Distillation, tokenizer: Tokenizer, longest: int) ->
     from transformers import AutoConfig
 
     folder = resolve_model(settings.teacher[0])
-    takes = max_length(AutoConfig.from_pretrained(str(folder), local_files_only=True))
-    if longest > takes:
-        raise ConfigurationError(
-            f"the teacher takes windows of {takes} tokens, the recipe's longest has {longest}; lower "
-            "windows.max_seq_length"
-        )
+    check_length(longest, max_length(AutoConfig.from_pretrained(str(folder), local_files_only=True)))
     theirs = load_tokenizer(settings.teacher[0])
     same = theirs.get_vocab() == tokenizer.get_vocab()
     if not same or PairTokenizer(theirs).template != PairTokenizer(tokenizer).template:

@@ -13,11 +13,10 @@ from lodestone.components.engines import READER, Engine, checked_device, make_en
 from lodestone.components.engines.engine import IntArray
 from lodestone.components.engines.openvino_engine import best_precision
 from lodestone.components.engines.weights import model_digest
-from lodestone.components.errors import ConfigurationError
 from lodestone.components.models import resolve_model
 from lodestone.evaluation.fingerprint import fingerprint
 from lodestone.training.checkpoints import write_json
-from lodestone.training.teacher_windows import TeacherWindows
+from lodestone.training.teacher_windows import TeacherWindows, check_length
 from lodestone.training.windows import TrainingWindows
 
 if TYPE_CHECKING:
@@ -73,12 +72,7 @@ class TeacherLogits:
 
     def _make(self, model: Path, read: TeacherWindows, file: Path, tell: Tell) -> None:
         engine = _engine(model)
-        longest = int(read.lengths.max())
-        if longest > engine.max_length:
-            raise ConfigurationError(
-                f"the teacher takes windows of {engine.max_length} tokens, the recipe's longest has {longest}; lower "
-                "windows.max_seq_length"
-            )
+        check_length(int(read.lengths.max()), engine.max_length)
         part, mark = file.with_suffix(".part"), file.with_suffix(".read")
         done = int(mark.read_text()) if part.is_file() and mark.is_file() else 0
         shape = (2, int(self._starts[-1]))

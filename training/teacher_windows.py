@@ -68,6 +68,20 @@ class TeacherWindows:
         return np.concatenate(parts)
 
 
+def check_length(longest: int, takes: int) -> None:
+    """Refuse a teacher that has no positions for the windows.
+
+    :param longest: Tokens of the longest window.
+    :param takes: Tokens that the teacher takes.
+    :raises ConfigurationError: If those are fewer.
+    """
+    if longest > takes:
+        raise ConfigurationError(
+            f"the teacher takes windows of {takes} tokens, the recipe's longest has {longest}; lower "
+            "windows.max_seq_length"
+        )
+
+
 def _numbers(teacher: str, ours: Tokenizer, theirs: Tokenizer) -> IntArray:
     """The teacher's number of each of the student's pieces, int64, shape (pieces,); special tokens have none: 0."""
     held, special = theirs.get_vocab(), {token.content for token in ours.get_added_tokens_decoder().values()}
